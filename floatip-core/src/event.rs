@@ -1,0 +1,381 @@
+//! What happened: facts in the past tense, from which logs, metrics and notices derive.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Serialize, Serializer};
+
+use crate::lease::Epoch;
+use crate::mover::Token;
+use crate::node::NodeId;
+use crate::probe::{Reason, Via};
+
+/// One fact about one floating IP. Serialises as one flat JSON object: `at`, `floating_ip`, `event`, and the fields of
+/// the kind; durations are in milliseconds and say so in their names.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Event {
+    /// Wall time, stamped by the driver (RFC 3339 in JSON).
+    #[serde(serialize_with = "rfc3339")]
+    pub at: SystemTime,
+    /// The name of the floating IP.
+    pub floating_ip: Arc<str>,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+impl Event {
+    /// An event of the given parts.
+    pub fn new(at: SystemTime, floating_ip: Arc<str>, kind: EventKind) -> Self {
+        Self { at, floating_ip, kind }
+    }
+}
+
+fn rfc3339<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    let at = jiff::Timestamp::try_from(*at).map_err(serde::ser::Error::custom)?;
+    serializer.collect_str(&format_args!("{at:.6}"))
+}
+
+fn millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((duration.as_secs_f64() * 1e6).round() / 1e3)
+}
+
+/// The number of a move, unique within one floating IP and one run of a monitor.
+pub type MoveId = u64;
+
+/// Why a move was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The holder was down.
+    Failover,
+    /// An operator asked for it.
+    Switchover,
+    /// The address was back on the preferred node's side of the policy.
+    Failback,
+    /// Nobody held the address, or a move of an earlier run was left half done.
+    Rescue,
+}
+
+/// One confirmed stage of a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The release was requested and accepted.
+    Release,
+    /// The release was seen to be complete.
+    AwaitReleased,
+    /// The claim was requested and accepted.
+    Claim,
+    /// The claim was seen to be complete.
+    AwaitClaimed,
+    /// The service answered through the floating address.
+    Verify,
+}
+
+/// How long one step took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct StepRecord {
+    /// The step.
+    pub step: Step,
+    /// From the end of the step before (or the start of the move) to its confirmation.
+    #[serde(rename = "duration_ms", serialize_with = "millis")]
+    pub duration: Duration,
+}
+
+impl StepRecord {
+    pub(crate) fn new(step: Step, duration: Duration) -> Self {
+        Self { step, duration }
+    }
+}
+
+/// How a finished move was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verification {
+    /// The service answered through the floating address after the claim was complete.
+    Verified,
+    /// It did not within the time, and the policy is to warn.
+    Unverified,
+    /// The policy is not to look, or no probe can run through the address.
+    Skipped,
+}
+
+/// What a finished move proves.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The move.
+    pub id: MoveId,
+    /// The node that held the address before; `None` if nobody did.
+    pub from: Option<NodeId>,
+    /// The node that holds it now.
+    pub to: NodeId,
+    /// Why it was moved.
+    pub cause: Cause,
+    /// From the decision to the end of the last step.
+    #[serde(rename = "duration_ms", serialize_with = "millis")]
+    pub duration: Duration,
+    /// Each step, in order.
+    pub steps: Vec<StepRecord>,
+    /// What the provider calls the new assignment.
+    pub token: Option<Token>,
+    /// How it was verified.
+    pub verification: Verification,
+}
+
+impl Receipt {
+    /// A receipt of a move that needed no step, as when the address was already there.
+    pub(crate) fn new(id: MoveId, from: Option<NodeId>, to: NodeId, cause: Cause) -> Self {
+        Self {
+            id,
+            from,
+            to,
+            cause,
+            duration: Duration::ZERO,
+            steps: Vec::new(),
+            token: None,
+            verification: Verification::Skipped,
+        }
+    }
+}
+
+/// What happened, in the past tense.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A node failed `fall` times in a row, or once conclusively.
+    NodeWentDown {
+        /// The node.
+        node: NodeId,
+        /// Failed verdicts in a row of the probe that decided it.
+        failures: u32,
+        /// The newest reason.
+        reason: Reason,
+    },
+    /// A node answered `rise` times in a row.
+    NodeCameUp {
+        /// The node.
+        node: NodeId,
+    },
+    /// Nothing recent enough is known about a node any more.
+    NodeBecameUnknown {
+        /// The node.
+        node: NodeId,
+    },
+    /// The prober itself could not work; the node's health stays what it was. Said once until a probe works again.
+    ProbeErrored {
+        /// The node.
+        node: NodeId,
+        /// The kind of probe.
+        probe: &'static str,
+        /// Which way it went.
+        via: Via,
+        /// What is wrong, with its causes.
+        error: String,
+    },
+    /// A probe brought a warning that it had not brought the last time.
+    ProbeWarned {
+        /// The node.
+        node: NodeId,
+        /// The kind of probe.
+        probe: &'static str,
+        /// The warning.
+        warning: String,
+    },
+    /// A reading showed another holder than the one before. At the first reading, `from` is absent.
+    HolderChanged {
+        /// The node that held the address before.
+        from: Option<NodeId>,
+        /// The node that holds it now; absent if nobody or a stranger does.
+        to: Option<NodeId>,
+    },
+    /// Agreeing reads showed that nobody holds the address.
+    AddressFoundFree {},
+    /// The address was read on something that is no node. It is left alone.
+    AddressHeldByStranger {
+        /// What holds it.
+        description: String,
+    },
+    /// The provider could not be read: the holder is unknown. Said once until a reading works again.
+    ProviderUnreadable {
+        /// What is wrong, with its causes.
+        error: String,
+    },
+    /// The provider could be read again.
+    ProviderReadable {},
+    /// The holder answers, but the floating address does not.
+    AddressUnreachable {
+        /// The holder.
+        node: NodeId,
+        /// The newest reason.
+        reason: Reason,
+    },
+    /// The floating address answers again.
+    AddressReachable {},
+    /// A move was begun.
+    MoveStarted {
+        /// The move.
+        id: MoveId,
+        /// The node that holds the address; absent if nobody does.
+        from: Option<NodeId>,
+        /// The node that shall hold it.
+        to: NodeId,
+        /// Why.
+        cause: Cause,
+        /// How long the holder had been failing when the move was decided: from its first failed probe's start.
+        #[serde(rename = "detect_ms", serialize_with = "optional_millis", skip_serializing_if = "Option::is_none")]
+        detect: Option<Duration>,
+    },
+    /// A step of the move was confirmed.
+    StepFinished {
+        /// The move.
+        id: MoveId,
+        /// The step.
+        step: Step,
+        /// From the end of the step before to its confirmation.
+        #[serde(rename = "duration_ms", serialize_with = "millis")]
+        duration: Duration,
+    },
+    /// The move goes to another node than it started for.
+    MoveRetargeted {
+        /// The move.
+        id: MoveId,
+        /// The node that it was for.
+        from: NodeId,
+        /// The node that it is for now.
+        to: NodeId,
+        /// Why.
+        reason: String,
+    },
+    /// A release was forced. The old holder may keep an unusable device index and stale instance metadata until it
+    /// is stopped and started.
+    ReleaseForced {
+        /// The move.
+        id: MoveId,
+        /// The node that the address was taken from; absent if the provider does not say.
+        node: Option<NodeId>,
+    },
+    /// The address is on the target, confirmed by reading back.
+    MoveFinished(Receipt),
+    /// The move ended without its address on the target.
+    MoveFailed {
+        /// The move.
+        id: MoveId,
+        /// Where it started.
+        from: Option<NodeId>,
+        /// Where it was to go.
+        to: NodeId,
+        /// Why it ended.
+        error: String,
+        /// True if nothing had been changed, so that the holder is the one from before.
+        unchanged: bool,
+    },
+    /// The service did not answer through the floating address in time.
+    VerificationFailed {
+        /// The move.
+        id: MoveId,
+        /// The node that holds the address.
+        node: NodeId,
+        /// The newest reason.
+        reason: Option<Reason>,
+    },
+    /// The floating address was never healthy from here, so `require` acts as `warn`.
+    VerificationImpossible {
+        /// The move.
+        id: MoveId,
+    },
+    /// A move past its point of no return found no way on. It is retried within bounds; somebody should look.
+    FloatingIpStuck {
+        /// The move.
+        id: MoveId,
+        /// What is in the way.
+        error: String,
+    },
+    /// A claim was complete but for something that belongs to it; it is being repaired in the background.
+    PlacementUnsettled {
+        /// The holder.
+        node: NodeId,
+    },
+    /// What was left to do after a claim is done.
+    PlacementSettled {
+        /// The holder.
+        node: NodeId,
+    },
+    /// A node could not take the address, says the provider: it is no candidate.
+    CandidateNotReady {
+        /// The node.
+        node: NodeId,
+        /// What prevents it, and what to do.
+        reason: String,
+    },
+    /// A node that could not take the address can now.
+    CandidateReady {
+        /// The node.
+        node: NodeId,
+    },
+    /// Every node went down at once: the monitor suspects itself and holds.
+    AllNodesDown {},
+    /// Another node answered again; the holder must fail anew before anything moves.
+    AllNodesDownEnded {},
+    /// The holder is down and no node may receive the address.
+    NoCandidate {
+        /// The holder; absent if the address is free.
+        holder: Option<NodeId>,
+    },
+    /// The holder does not answer by its own host, but clients are served through the floating address: no move.
+    HolderUnreachableButServing {
+        /// The holder.
+        node: NodeId,
+    },
+    /// Too many moves in the window: nothing moves until an operator resumes.
+    Frozen {
+        /// Moves within the window.
+        moves: u32,
+    },
+    /// An operator paused automatic moves.
+    Paused {
+        /// The operator's reason, if one was given.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// An operator resumed automatic moves.
+    Resumed {},
+    /// The lease was acquired: this monitor may move the address.
+    LeaseAcquired {
+        /// The fencing number.
+        epoch: Epoch,
+    },
+    /// The lease was lost, or could not be renewed in time: this monitor moves nothing.
+    LeaseLost {},
+    /// State that should survive a restart could not be written. Failover goes on.
+    StateNotSaved {
+        /// What is wrong, with its causes.
+        error: String,
+    },
+}
+
+fn optional_millis<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => millis(duration, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_flat_object_with_wall_time_and_milliseconds() {
+        let kind = EventKind::StepFinished { id: 3, step: Step::AwaitReleased, duration: Duration::from_micros(1500) };
+        let event = Event::new(SystemTime::UNIX_EPOCH, "ftp".into(), kind);
+        assert_eq!(
+            serde_json::to_string(&event).unwrap(),
+            r#"{"at":"1970-01-01T00:00:00.000000Z","floating_ip":"ftp","event":"step_finished","id":3,"step":"await_released","duration_ms":1.5}"#
+        );
+    }
+}

@@ -1,0 +1,71 @@
+//! Fall/rise hysteresis of one node by one probe. Pure.
+
+use std::time::Duration;
+
+/// How often one probe runs, and how many verdicts turn a node.
+///
+/// The worst-case detection time is [`worst_case_detection`](Self::worst_case_detection), for a server that refuses and
+/// for one that hangs alike: probes overlap instead of waiting for one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HealthSettings {
+    /// From the start of one probe to the start of the next while all is well, or while a node is steadily down.
+    /// Default: 2 s. At least `fast_interval`.
+    pub interval: Duration,
+    /// From start to start as soon as a probe has failed, or has been unanswered for this long, and while a node is
+    /// unknown. Should be above the time that a check takes. Default: 500 ms. Zero is refused.
+    pub fast_interval: Duration,
+    /// How long one check may take. Default: 2 s. Zero is refused.
+    pub timeout: Duration,
+    /// How many failed verdicts in a row turn a node down. Default: 3. Zero is refused.
+    pub fall: u32,
+    /// How many healthy verdicts in a row turn a node up. Default: 2. Zero is refused.
+    pub rise: u32,
+}
+
+impl Default for HealthSettings {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(2),
+            fast_interval: Duration::from_millis(500),
+            timeout: Duration::from_secs(2),
+            fall: 3,
+            rise: 2,
+        }
+    }
+}
+
+impl HealthSettings {
+    /// The longest time from a server's failure to the verdict that it is down:
+    /// `interval + (fall - 1) x fast_interval + timeout`.
+    pub fn worst_case_detection(&self) -> Duration {
+        self.interval + self.fast_interval * (self.fall - 1) + self.timeout
+    }
+
+    /// The shortest outage that can turn a node down: `(fall - 1) x fast_interval`, for a server that refuses.
+    pub fn shortest_outage(&self) -> Duration {
+        self.fast_interval * (self.fall - 1)
+    }
+
+    /// The age at which a verdict no longer says anything: `interval + timeout + fall x fast_interval`.
+    pub fn verdict_lifetime(&self) -> Duration {
+        self.interval + self.timeout + self.fast_interval * self.fall
+    }
+
+    /// Names the first setting that cannot work, if there is one.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        if self.fast_interval.is_zero() {
+            Some("fast_interval may not be zero")
+        } else if self.interval < self.fast_interval {
+            Some("interval may not be shorter than fast_interval")
+        } else if self.timeout.is_zero() {
+            Some("timeout may not be zero")
+        } else if self.fall == 0 {
+            Some("fall may not be zero")
+        } else if self.rise == 0 {
+            Some("rise may not be zero")
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What an operator wishes: failback, cool-down, the move budget, verification and the deadlines of steps. Pure.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Whether the address returns to the first node of the list once that is well again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failback {
+    /// A healthy holder keeps the address.
+    Never,
+    /// When a node that stands before the holder in the list has been healthy for this long without a break.
+    After(Duration),
+}
+
+/// What must be seen through the floating address before a move counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// The service must answer; if it does not in time, the address goes to a healthy node that this move has not tried,
+    /// else it stays, loudly. Acts as [`Verify::Warn`] while the address was never healthy from this monitor.
+    Require,
+    /// The service should answer; if it does not in time, the move ends with a warning.
+    Warn,
+    /// Not looked at.
+    Off,
+}
+
+/// The policy of one floating IP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Policy {
+    /// Default: [`Failback::Never`].
+    pub failback: Failback,
+    /// The least time between a move and a voluntary one (failback). It never delays the rescue from a dead holder, nor
+    /// an operator. Default: 60 s.
+    pub cooldown: Duration,
+    /// The most moves that are started within [`max_moves_window`](Self::max_moves_window), an operator's own not
+    /// counted; past it the floating IP is frozen until an operator resumes. Default: 4; zero is refused.
+    pub max_moves: u32,
+    /// Default: 1 h; zero is refused.
+    pub max_moves_window: Duration,
+    /// Default: [`Verify::Require`].
+    pub verify: Verify,
+    /// How long the service may take to answer through the floating address after a claim is complete. Default: 30 s.
+    pub verify_timeout: Duration,
+    /// How long a graceful release may take before it is forced (if the mover can and the holder is down) or the move
+    /// is stuck. Default: 25 s: a detach takes 2 to 3 s as a rule.
+    pub release_timeout: Duration,
+    /// How long a forced release may take before the move is stuck. Default: 120 s.
+    pub forced_release_timeout: Duration,
+    /// How long a claim may take before the next candidate is tried. Default: 60 s.
+    pub claim_timeout: Duration,
+    /// Whether a release may be forced at all. Default: true.
+    pub force_release: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            failback: Failback::Never,
+            cooldown: Duration::from_secs(60),
+            max_moves: 4,
+            max_moves_window: Duration::from_secs(3600),
+            verify: Verify::Require,
+            verify_timeout: Duration::from_secs(30),
+            release_timeout: Duration::from_secs(25),
+            forced_release_timeout: Duration::from_secs(120),
+            claim_timeout: Duration::from_secs(60),
+            force_release: true,
+        }
+    }
+}
+
+impl Policy {
+    /// Names the first setting that cannot work, if there is one.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        if self.max_moves == 0 {
+            return Some("max_moves may not be zero: nothing could ever move; pause the floating IP instead");
+        }
+        [
+            (self.max_moves_window, "max_moves_window may not be zero"),
+            (self.verify_timeout, "verify_timeout may not be zero; switch verification off instead"),
+            (self.release_timeout, "release_timeout may not be zero"),
+            (self.forced_release_timeout, "forced_release_timeout may not be zero"),
+            (self.claim_timeout, "claim_timeout may not be zero"),
+        ]
+        .into_iter()
+        .find_map(|(duration, fault)| duration.is_zero().then_some(fault))
+    }
+}
+
+/// The moves that were started lately, against the bound on moves per window.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Budget {
+    starts: VecDeque<Instant>,
+}
+
+impl Budget {
+    /// Notes a move that starts now.
+    pub(crate) fn spend(&mut self, now: Instant) {
+        self.starts.push_back(now);
+    }
+
+    /// Forgets all moves, as an operator's resume does.
+    pub(crate) fn clear(&mut self) {
+        self.starts.clear();
+    }
+
+    /// Moves within the window that ends now.
+    pub(crate) fn spent(&mut self, now: Instant, window: Duration) -> u32 {
+        while self.starts.front().is_some_and(|start| now.saturating_duration_since(*start) >= window) {
+            self.starts.pop_front();
+        }
+        u32::try_from(self.starts.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The newest move's start.
+    pub(crate) fn latest(&self) -> Option<Instant> {
+        self.starts.back().copied()
+    }
+
+    /// How long ago each move started.
+    pub(crate) fn ages(&self, now: Instant) -> Vec<Duration> {
+        self.starts.iter().map(|start| now.saturating_duration_since(*start)).collect()
+    }
+
+    /// The budget of moves that started so long ago; those from before the monotonic clock began are old enough to be
+    /// left out.
+    pub(crate) fn from_ages(now: Instant, ages: &[Duration]) -> Self {
+        let mut starts: Vec<_> = ages.iter().filter_map(|age| now.checked_sub(*age)).collect();
+        starts.sort();
+        Self { starts: starts.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_counts_only_the_moves_within_its_window() {
+        let t = Instant::now() + Duration::from_secs(1000);
+        let window = Duration::from_secs(10);
+        let mut budget = Budget::default();
+        budget.spend(t);
+        budget.spend(t + Duration::from_secs(5));
+        assert_eq!(budget.spent(t + Duration::from_secs(9), window), 2);
+        assert_eq!(budget.spent(t + Duration::from_secs(10), window), 1);
+        assert_eq!(budget.spent(t + Duration::from_secs(15), window), 0);
+    }
+
+    #[test]
+    fn a_budget_survives_being_written_as_ages() {
+        let t = Instant::now() + Duration::from_secs(1000);
+        let mut budget = Budget::default();
+        budget.spend(t);
+        let ages = budget.ages(t + Duration::from_secs(3));
+        let later = t + Duration::from_secs(3);
+        assert_eq!(Budget::from_ages(later, &ages).latest(), Some(t));
+    }
+}

@@ -1,0 +1,113 @@
+//! What a monitor knows at one moment about one floating IP.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::event::{Cause, MoveId};
+use crate::node::{Host, NodeId};
+
+/// The health of one node, all its probes combined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Every probe has answered `rise` times in a row, and recently.
+    Healthy,
+    /// A probe has failed `fall` times in a row.
+    Unhealthy,
+    /// Too little is known, or it is too old.
+    Unknown,
+}
+
+/// What a floating IP is doing, as operators see it. The first that applies, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// A move is past its point of no return and found no way on; it is retried.
+    Stuck,
+    /// A move is in flight.
+    Moving,
+    /// An operator paused automatic moves.
+    Paused,
+    /// Too many moves: nothing moves until an operator resumes.
+    Frozen,
+    /// The provider cannot be read (or was not read yet), so the holder is unknown.
+    Unreadable,
+    /// The provider shows the address on its way, but by no move of this monitor.
+    InTransition,
+    /// Something that is no node holds the address. It is left alone.
+    HeldByStranger,
+    /// Nobody holds the address; it goes to the first healthy node.
+    Free,
+    /// Every node went down at once: the monitor suspects itself and holds.
+    AllNodesDown,
+    /// The holder is down by its own host, but serves through the floating address: no move.
+    UnreachableButServing,
+    /// The holder is down (or the address is free) and no node may receive the address.
+    NoCandidate,
+    /// The holder has failed lately, but not `fall` times yet; or it is down and a decision is being made.
+    Suspect,
+    /// The holder's health is not known yet.
+    Starting,
+    /// A healthy node holds the address.
+    Serving,
+}
+
+/// One node of a floating IP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct NodeStatus {
+    /// The node.
+    pub name: NodeId,
+    /// What direct probes connect to.
+    pub host: Host,
+    /// Its health.
+    pub health: Health,
+    /// Why it is unhealthy, or what its newest failure was.
+    pub reason: Option<String>,
+    /// What makes it impossible as a candidate, if something does.
+    pub not_ready: Option<String>,
+}
+
+/// A move in flight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MoveStatus {
+    /// The move.
+    pub id: MoveId,
+    /// Where the address was.
+    pub from: Option<NodeId>,
+    /// Where it goes.
+    pub to: NodeId,
+    /// Why.
+    pub cause: Cause,
+    /// What is in the way, if the move is stuck.
+    pub stuck: Option<String>,
+}
+
+/// One floating IP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// The name of the floating IP.
+    pub name: Arc<str>,
+    /// What clients connect to.
+    pub address: Host,
+    /// What it is doing.
+    pub state: State,
+    /// The node that holds the address by the newest reading; absent if none does or it is not known.
+    pub holder: Option<NodeId>,
+    /// The placement by the newest reading in words, or why it is not known.
+    pub placement: String,
+    /// True while an operator's pause is in force.
+    pub paused: bool,
+    /// The operator's reason for the pause.
+    pub pause_reason: Option<String>,
+    /// True while the bound on moves is exceeded.
+    pub frozen: bool,
+    /// The move in flight, if there is one.
+    #[serde(rename = "move")]
+    pub moving: Option<MoveStatus>,
+    /// The nodes, in the order of preference.
+    pub nodes: Vec<NodeStatus>,
+}
