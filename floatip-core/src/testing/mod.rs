@@ -1,1 +1,16 @@
-//! Parts for tests: an in-memory mover, a scripted probe, and a contract suite that any mover can be run through.
+//! Parts for tests: an in-memory provider with its mover, a scripted probe, a shared lease, a wrapper that makes any
+//! mover fail, and a contract suite that any [`AddressMover`](crate::AddressMover) can be run through.
+//!
+//! Everything keeps tokio's time, so tests that pause it run at once. Nothing here opens a socket.
+
+mod fault;
+mod mover;
+mod probe;
+mod provider;
+mod world;
+
+pub use fault::{Call, Fault, Faults};
+pub use mover::InMemoryMover;
+pub use probe::{Answer, ScriptedProbe};
+pub use provider::{Answered, Holding, InMemoryProvider, Record, Request};
+pub use world::{Occupant, Stuck, Tokens};

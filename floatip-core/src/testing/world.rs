@@ -1,0 +1,316 @@
+//! The truth about one floating IP in memory: who holds it, what is under way, and when that ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::fault::Call;
+use crate::mover::{Accepted, MoveError, Placement, Readiness, ReleaseMode, Strategy, Token};
+use crate::node::NodeId;
+
+pub(super) const RESOURCE: &str = "the in-memory address";
+
+/// What can hold the address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Occupant {
+    /// A node of the floating IP.
+    Node(NodeId),
+    /// Anything else, in words.
+    Stranger(String),
+}
+
+impl Occupant {
+    fn node(&self) -> Option<&NodeId> {
+        match self {
+            Self::Node(node) => Some(node),
+            Self::Stranger(_) => None,
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Node(node) => node.as_str(),
+            Self::Stranger(description) => description,
+        }
+    }
+}
+
+/// What identifies an assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokens {
+    /// A number that is never used twice; a claim answers it.
+    Generation,
+    /// The holder itself, so that it may come back; a claim answers none.
+    Snapshot,
+}
+
+/// Which releases never end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stuck {
+    /// None.
+    Never,
+    /// Graceful ones; a forced one ends.
+    Graceful,
+    /// All.
+    Always,
+}
+
+/// A change that was accepted and is not done.
+#[derive(Debug)]
+struct Change {
+    to: Option<NodeId>,
+    ends: Option<Instant>,
+    forced: bool,
+}
+
+/// One state of the address, from the time on at which it became true.
+#[derive(Debug, Clone)]
+pub(super) struct Moment {
+    pub(super) at: Instant,
+    pub(super) placement: Placement,
+    pub(super) holders: Vec<Occupant>,
+}
+
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) nodes: Vec<NodeId>,
+    pub(super) tokens: Tokens,
+    pub(super) exclusive: bool,
+    pub(super) release_takes: Duration,
+    pub(super) forced_release_takes: Option<Duration>,
+    pub(super) claim_takes: Duration,
+    pub(super) latency: Duration,
+    pub(super) stuck_release: Stuck,
+    pub(super) stuck_claims: BTreeSet<NodeId>,
+    pub(super) impossible: BTreeMap<NodeId, String>,
+    pub(super) readiness: BTreeMap<NodeId, Readiness>,
+    pub(super) claims_to_settle: u32,
+    pub(super) read_lag: Duration,
+    pub(super) frozen_reads: Option<(Instant, Instant)>,
+    holders: Vec<Occupant>,
+    token: Token,
+    claims_left: u32,
+    change: Option<Change>,
+    minted: u64,
+    moments: Vec<Moment>,
+}
+
+impl World {
+    pub(super) fn new(nodes: Vec<NodeId>, tokens: Tokens, now: Instant) -> Self {
+        let mut world = Self {
+            nodes,
+            tokens,
+            exclusive: true,
+            release_takes: Duration::ZERO,
+            forced_release_takes: None,
+            claim_takes: Duration::ZERO,
+            latency: Duration::ZERO,
+            stuck_release: Stuck::Never,
+            stuck_claims: BTreeSet::new(),
+            impossible: BTreeMap::new(),
+            readiness: BTreeMap::new(),
+            claims_to_settle: 0,
+            read_lag: Duration::ZERO,
+            frozen_reads: None,
+            holders: Vec::new(),
+            token: Token::snapshot("nobody"),
+            claims_left: 0,
+            change: None,
+            minted: 0,
+            moments: Vec::new(),
+        };
+        world.note(now);
+        world
+    }
+
+    /// Brings the truth up to `now`: a change whose time has come took effect at its own time.
+    pub(super) fn catch_up(&mut self, now: Instant) {
+        let due = self.change.as_ref().and_then(|change| change.ends).filter(|ends| *ends <= now);
+        if let Some(ends) = due {
+            self.finish_change(ends);
+        }
+    }
+
+    pub(super) fn finish_change(&mut self, at: Instant) {
+        if let Some(change) = self.change.take() {
+            self.holders = change.to.map(Occupant::Node).into_iter().collect();
+            self.note(at);
+        }
+    }
+
+    pub(super) fn placement(&self) -> Placement {
+        let token = self.token.clone();
+        if let Some(change) = &self.change {
+            let from = self.holders.iter().find_map(Occupant::node).cloned();
+            return Placement::Transition { from, to: change.to.clone(), token };
+        }
+        match self.holders.as_slice() {
+            [] => Placement::Free,
+            [Occupant::Node(node)] => Placement::Held { node: node.clone(), token, settled: self.claims_left == 0 },
+            [Occupant::Stranger(description)] => Placement::Stranger { description: description.clone(), token },
+            many => Placement::Split { nodes: many.iter().filter_map(Occupant::node).cloned().collect(), token },
+        }
+    }
+
+    /// What a read answers at `now`, which may be the state of an earlier time.
+    pub(super) fn reading(&self, now: Instant) -> Placement {
+        let mut as_of = now.checked_sub(self.read_lag).unwrap_or(now);
+        if let Some((since, until)) = self.frozen_reads
+            && now < until
+        {
+            as_of = as_of.min(since);
+        }
+        let moment = self.moments.iter().rev().find(|moment| moment.at <= as_of).or(self.moments.first());
+        moment.map_or(Placement::Free, |moment| moment.placement.clone())
+    }
+
+    pub(super) fn moments(&self) -> &[Moment] {
+        &self.moments
+    }
+
+    /// The node that answers at the floating address.
+    pub(super) fn serving(&self) -> Option<&NodeId> {
+        if self.change.is_some() { None } else { self.holders.first().and_then(Occupant::node) }
+    }
+
+    /// Puts the address somewhere from outside, at once.
+    pub(super) fn put(&mut self, holders: Vec<Occupant>, now: Instant) {
+        self.token = self.mint(&holders);
+        self.holders = holders;
+        self.change = None;
+        self.claims_left = 0;
+        self.note(now);
+    }
+
+    pub(super) fn set_claims_left(&mut self, claims_left: u32, now: Instant) {
+        self.claims_left = claims_left;
+        self.note(now);
+    }
+
+    /// Begins a change from outside that never ends by itself.
+    pub(super) fn put_in_transition(&mut self, from: Option<NodeId>, to: Option<NodeId>, now: Instant) {
+        let holders: Vec<_> = from.into_iter().chain(to.clone()).map(Occupant::Node).collect();
+        self.token = self.mint(&holders);
+        self.holders = holders.into_iter().filter(|holder| holder.node() != to.as_ref()).collect();
+        self.change = Some(Change { to, ends: None, forced: false });
+        self.note(now);
+    }
+
+    fn current(&self, seen: &Placement) -> bool {
+        match self.placement() {
+            Placement::Free => *seen == Placement::Free,
+            truth @ (Placement::Held { .. }
+            | Placement::Transition { .. }
+            | Placement::Stranger { .. }
+            | Placement::Split { .. }) => seen.token() == truth.token(),
+        }
+    }
+
+    pub(super) fn check_release(&self, seen: &Placement, mode: ReleaseMode) -> Result<(), MoveError> {
+        if *seen == Placement::Free || !self.current(seen) {
+            return Err(conflict(Call::Release, "the placement that was seen is no longer current"));
+        }
+        let in_the_way = self.change.as_ref().is_some_and(|change| mode == ReleaseMode::Graceful || change.forced);
+        if in_the_way { Err(not_yet(Call::Release)) } else { Ok(()) }
+    }
+
+    pub(super) fn release(&mut self, mode: ReleaseMode, now: Instant) -> Accepted {
+        let forced = mode == ReleaseMode::Forced;
+        let takes = if forced { self.forced_release_takes.unwrap_or(self.release_takes) } else { self.release_takes };
+        let stuck = match self.stuck_release {
+            Stuck::Never => false,
+            Stuck::Graceful => !forced,
+            Stuck::Always => true,
+        };
+        self.change = Some(Change { to: None, ends: (!stuck).then(|| now + takes), forced });
+        self.note(now);
+        self.catch_up(now);
+        Accepted::without_token()
+    }
+
+    pub(super) fn check_claim(&self, to: &NodeId, seen: &Placement, strategy: Strategy) -> Result<(), MoveError> {
+        if let Some(reason) = self.impossible.get(to) {
+            return Err(impossible(Call::Claim, reason));
+        }
+        if !self.current(seen) {
+            return if *seen == Placement::Free && !self.exclusive {
+                Ok(())
+            } else {
+                Err(conflict(Call::Claim, "the placement that was seen is no longer current"))
+            };
+        }
+        match (seen, strategy) {
+            (Placement::Free | Placement::Split { .. }, _) => Ok(()),
+            (Placement::Held { node, .. }, _) if node == to => Ok(()),
+            (
+                Placement::Held { .. } | Placement::Transition { .. } | Placement::Stranger { .. },
+                Strategy::Overwrite,
+            ) => Ok(()),
+            (Placement::Held { .. } | Placement::Stranger { .. }, Strategy::ReleaseFirst) => {
+                Err(conflict(Call::Claim, "the address is in use"))
+            }
+            (Placement::Transition { .. }, Strategy::ReleaseFirst) => Err(not_yet(Call::Claim)),
+        }
+    }
+
+    pub(super) fn claim(&mut self, to: &NodeId, seen: &Placement, now: Instant) -> Accepted {
+        let occupant = Occupant::Node(to.clone());
+        if self.change.is_none() && self.holders == [occupant.clone()] {
+            if self.claims_left > 0 {
+                self.set_claims_left(self.claims_left - 1, now);
+            }
+            return self.accepted();
+        }
+        self.claims_left = self.claims_to_settle;
+        if *seen == Placement::Free && !self.holders.is_empty() {
+            let mut holders = std::mem::take(&mut self.holders);
+            holders.retain(|holder| *holder != occupant);
+            holders.push(occupant);
+            self.put(holders, now);
+            return self.accepted();
+        }
+        self.token = self.mint(&[occupant]);
+        let ends = (!self.stuck_claims.contains(to)).then(|| now + self.claim_takes);
+        self.change = Some(Change { to: Some(to.clone()), ends, forced: false });
+        self.note(now);
+        self.catch_up(now);
+        self.accepted()
+    }
+
+    fn accepted(&self) -> Accepted {
+        match self.tokens {
+            Tokens::Generation => Accepted::with_token(self.token.clone()),
+            Tokens::Snapshot => Accepted::without_token(),
+        }
+    }
+
+    fn mint(&mut self, holders: &[Occupant]) -> Token {
+        self.minted += 1;
+        match self.tokens {
+            Tokens::Generation => Token::generation(format!("generation-{}", self.minted)),
+            Tokens::Snapshot => Token::snapshot(holders.iter().map(Occupant::name).collect::<Vec<_>>().join("+")),
+        }
+    }
+
+    fn note(&mut self, at: Instant) {
+        self.moments.push(Moment { at, placement: self.placement(), holders: self.holders.clone() });
+    }
+}
+
+pub(super) fn conflict(call: Call, why: &'static str) -> MoveError {
+    MoveError::Conflict { call: call.name(), resource: RESOURCE.into(), source: why.into() }
+}
+
+fn not_yet(call: Call) -> MoveError {
+    MoveError::NotYet { call: call.name(), resource: RESOURCE.into(), source: "another change is under way".into() }
+}
+
+pub(super) fn impossible(call: Call, reason: &str) -> MoveError {
+    MoveError::Impossible {
+        call: call.name(),
+        resource: RESOURCE.into(),
+        reason: reason.to_owned(),
+        source: "refused by the in-memory provider".into(),
+    }
+}
