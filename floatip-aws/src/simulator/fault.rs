@@ -1,0 +1,207 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::action::Action;
+use super::cloud::Cloud;
+use super::world::World;
+
+/// One way in which the API or the cloud behind it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Answers RequestLimitExceeded (HTTP 503). Nothing is applied.
+    Throttled,
+    /// Answers UnauthorizedOperation (HTTP 403), to a dry run too. Nothing is applied.
+    Denied,
+    /// Answers InternalError (HTTP 500). Nothing is applied.
+    InternalError,
+    /// Applies the request and answers InternalError (HTTP 500) all the same.
+    AppliedThenInternalError,
+    /// Cuts the connection before the request is applied.
+    RequestLost,
+    /// Applies the request and cuts the connection instead of answering.
+    ReplyLost,
+    /// Never answers and never applies the request; the connection stays open.
+    Hang,
+    /// Applies the request and never answers; the connection stays open.
+    AppliedThenHang,
+    /// Takes this long: half of it before the request is applied, half of it before the answer leaves. The request is
+    /// applied even if the client has hung up by then. Several of them add up.
+    Latency(Duration),
+    /// Describes answer from the world as it was this long ago, but not longer ago than the fault was set.
+    StaleBy(Duration),
+    /// Describes answer from the world as it was when the fault was set.
+    Frozen,
+    /// AttachNetworkInterface: answers that the device index is taken. Nothing is applied.
+    DeviceIndexTaken,
+    /// AttachNetworkInterface: is accepted and stays `attaching`.
+    StuckAttach,
+    /// DetachNetworkInterface: is accepted and stays `detaching` until it is forced.
+    StuckDetach,
+    /// DetachNetworkInterface: is accepted and stays `detaching`, even if it is forced.
+    StuckForcedDetach,
+}
+
+/// The calls that a fault strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Calls of this action.
+    Only(Action),
+    /// Every call that only reads.
+    Describes,
+    /// Every call that changes something.
+    Mutations,
+    /// Every call.
+    Every,
+}
+
+impl From<Action> for Scope {
+    fn from(action: Action) -> Self {
+        Self::Only(action)
+    }
+}
+
+impl Scope {
+    fn contains(self, action: Action) -> bool {
+        match self {
+            Self::Only(only) => only == action,
+            Self::Describes => action.is_describe(),
+            Self::Mutations => !action.is_describe(),
+            Self::Every => true,
+        }
+    }
+}
+
+/// Which of the calls in its [`Scope`] a fault strikes, counted from when it was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// The next so many calls.
+    Next(u32),
+    /// One call: 1 is the next one, 2 the one after it.
+    Number(u32),
+    /// All calls until the fault is cleared.
+    Always,
+}
+
+#[derive(Debug)]
+struct Rule {
+    scope: Scope,
+    fault: Fault,
+    when: When,
+    seen: u32,
+    frozen: Option<Arc<World>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct FaultPlan {
+    rules: Mutex<Vec<Rule>>,
+}
+
+/// Sets and clears the faults of a running simulator. Cheap to clone.
+#[derive(Clone)]
+pub struct Faults {
+    pub(super) cloud: Arc<Cloud>,
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Faults").field(&self.cloud.faults).finish()
+    }
+}
+
+impl Faults {
+    /// Adds a fault. Several may strike one call; of those that prevent an answer, the earliest stage counts.
+    pub fn set(&self, scope: impl Into<Scope>, fault: Fault, when: When) {
+        let frozen = match fault {
+            Fault::Frozen => Some(Arc::new(self.cloud.world())),
+            Fault::StaleBy(_) => {
+                self.cloud.keep_history();
+                None
+            }
+            Fault::Throttled
+            | Fault::Denied
+            | Fault::InternalError
+            | Fault::AppliedThenInternalError
+            | Fault::RequestLost
+            | Fault::ReplyLost
+            | Fault::Hang
+            | Fault::AppliedThenHang
+            | Fault::Latency(_)
+            | Fault::DeviceIndexTaken
+            | Fault::StuckAttach
+            | Fault::StuckDetach
+            | Fault::StuckForcedDetach => None,
+        };
+        self.cloud.faults.rules().push(Rule { scope: scope.into(), fault, when, seen: 0, frozen });
+    }
+
+    /// From now on nothing answers, until the faults are cleared: the same as [`Fault::Hang`] on every call. Connections
+    /// are still accepted.
+    pub fn black_hole(&self) {
+        self.set(Scope::Every, Fault::Hang, When::Always);
+    }
+
+    /// Clears every fault. What has happened stays: a detach that is stuck remains stuck (see
+    /// [`Console::complete`](super::Console::complete)), a call that hangs remains unanswered.
+    pub fn clear(&self) {
+        self.cloud.faults.rules().clear();
+        self.cloud.forget_history();
+    }
+
+    /// Clears the faults that were set with this scope.
+    pub fn clear_scope(&self, scope: impl Into<Scope>) {
+        let scope = scope.into();
+        self.cloud.faults.rules().retain(|rule| rule.scope != scope);
+    }
+}
+
+/// What the faults make of one call.
+#[derive(Debug, Default)]
+pub(super) struct Strike {
+    pub(super) latency: Duration,
+    pub(super) faults: Vec<Fault>,
+    pub(super) frozen: Option<Arc<World>>,
+    pub(super) stale_by: Option<Duration>,
+}
+
+impl Strike {
+    pub(super) fn has(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+}
+
+impl FaultPlan {
+    fn rules(&self) -> MutexGuard<'_, Vec<Rule>> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call of `action` and says what strikes it.
+    pub(super) fn strike(&self, action: Action) -> Strike {
+        let mut strike = Strike::default();
+        let mut rules = self.rules();
+        for rule in rules.iter_mut().filter(|rule| rule.scope.contains(action)) {
+            rule.seen = rule.seen.saturating_add(1);
+            let strikes = match rule.when {
+                When::Next(count) => rule.seen <= count,
+                When::Number(number) => rule.seen == number,
+                When::Always => true,
+            };
+            if !strikes {
+                continue;
+            }
+            strike.faults.push(rule.fault);
+            strike.frozen = strike.frozen.take().or_else(|| rule.frozen.clone());
+            if let Fault::Latency(latency) = rule.fault {
+                strike.latency += latency;
+            }
+            if let Fault::StaleBy(age) = rule.fault {
+                strike.stale_by = strike.stale_by.max(Some(age));
+            }
+        }
+        rules.retain(|rule| match rule.when {
+            When::Next(last) | When::Number(last) => rule.seen < last,
+            When::Always => true,
+        });
+        strike
+    }
+}
