@@ -1,0 +1,29 @@
+//! Ports of loopback: one that listens, one that is mute.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+/// A listener on a free port of loopback.
+pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// A port that neither accepts nor refuses: its listener's queue is full. Keep what is returned for as long as it is to
+/// stay so.
+pub(crate) async fn mute_port() -> (SocketAddr, impl Sized) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queued = Vec::new();
+    let patience = Duration::from_millis(100);
+    while let Ok(stream) = timeout(patience, TcpStream::connect(address)).await {
+        queued.push(stream.unwrap());
+    }
+    (address, (listener, queued))
+}
