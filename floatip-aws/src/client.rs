@@ -1,0 +1,198 @@
+//! The one EC2 client of a process: where its credentials and its region come from, and how long a call may take.
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_ec2::config::retry::RetryConfig;
+use aws_sdk_ec2::config::timeout::TimeoutConfig;
+use aws_sdk_ec2::config::{Builder, ProvideCredentials, SharedCredentialsProvider};
+
+/// How to reach EC2. Everything that is not set comes from the standard chain of the AWS tools: environment variables,
+/// the shared config and credentials files, then the role of the instance (IMDSv2).
+///
+/// # Source
+/// AWS SDKs and Tools Reference Guide, "Settings reference" and "Standardized credential providers".
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct AwsSettings {
+    /// The Region, such as `ap-northeast-1`. Default: `AWS_REGION`, the profile's, the instance's own.
+    pub region: Option<String>,
+    /// The profile of the shared config files. Default: `AWS_PROFILE`, else `default`.
+    pub profile: Option<String>,
+    /// The address of the API, as for an interface endpoint or a simulator. Default: the Region's own, or
+    /// `AWS_ENDPOINT_URL_EC2`.
+    pub endpoint_url: Option<String>,
+    credentials: Option<SharedCredentialsProvider>,
+}
+
+impl AwsSettings {
+    /// Everything from the standard chain.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the Region.
+    #[must_use]
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// Sets the profile.
+    #[must_use]
+    pub fn profile(mut self, profile: impl Into<String>) -> Self {
+        self.profile = Some(profile.into());
+        self
+    }
+
+    /// Sets the address of the API.
+    #[must_use]
+    pub fn endpoint_url(mut self, endpoint_url: impl Into<String>) -> Self {
+        self.endpoint_url = Some(endpoint_url.into());
+        self
+    }
+
+    /// Sets where credentials come from, instead of the standard chain.
+    #[must_use]
+    pub fn credentials_provider(mut self, provider: impl ProvideCredentials + 'static) -> Self {
+        self.credentials = Some(SharedCredentialsProvider::new(provider));
+        self
+    }
+
+    /// Builds the client. Do it once and clone the result: clones share connections and credentials.
+    ///
+    /// Credentials are fetched with the first call, not here: a monitor that starts while they cannot be had says so
+    /// with every read, and goes on as soon as they can.
+    ///
+    /// # Errors
+    /// [`ConnectError::NoRegion`] if neither these settings nor the standard chain know the Region.
+    pub async fn connect(&self) -> Result<Ec2, ConnectError> {
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+        if let Some(region) = &self.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(profile) = &self.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(endpoint_url) = &self.endpoint_url {
+            loader = loader.endpoint_url(endpoint_url);
+        }
+        if let Some(credentials) = &self.credentials {
+            loader = loader.credentials_provider(credentials.clone());
+        }
+        Ec2::from_sdk_config(&loader.load().await)
+    }
+}
+
+impl fmt::Debug for AwsSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { region, profile, endpoint_url, credentials } = self;
+        f.debug_struct("AwsSettings")
+            .field("region", region)
+            .field("profile", profile)
+            .field("endpoint_url", endpoint_url)
+            .field("credentials", &if credentials.is_some() { "given" } else { "standard chain" })
+            .finish()
+    }
+}
+
+/// No client could be built. Nothing was sent to EC2.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// Neither the settings nor the standard chain know the Region.
+    #[error(
+        "no AWS region is known: set `region` under [aws], AWS_REGION, or `region` in the profile; only on an EC2 \
+         instance it is found without"
+    )]
+    NoRegion,
+}
+
+/// EC2 as the movers call it: each request is sent once, and given up after [`Ec2::CALL_TIMEOUT`].
+///
+/// A retry by the SDK would hide that a reply was lost, and its quota is shared by every client of the process; the
+/// engine reads again and decides instead. Cheap to clone; clones share connections and credentials.
+#[derive(Clone)]
+pub struct Ec2 {
+    client: aws_sdk_ec2::Client,
+}
+
+impl Ec2 {
+    /// How long one call may take, credentials and connection included: 2 s.
+    pub const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+    const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+    /// A client of an embedder's own configuration. Its retry and timeout settings are replaced.
+    ///
+    /// # Errors
+    /// [`ConnectError::NoRegion`] if the configuration names no Region.
+    pub fn from_sdk_config(config: &SdkConfig) -> Result<Self, ConnectError> {
+        if config.region().is_none() {
+            return Err(ConnectError::NoRegion);
+        }
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Self::CONNECT_TIMEOUT)
+            .read_timeout(Self::CALL_TIMEOUT)
+            .operation_attempt_timeout(Self::CALL_TIMEOUT)
+            .operation_timeout(Self::CALL_TIMEOUT)
+            .build();
+        let config = Builder::from(config).retry_config(RetryConfig::disabled()).timeout_config(timeouts).build();
+        Ok(Self { client: aws_sdk_ec2::Client::from_conf(config) })
+    }
+
+    /// The SDK's client, for calls that this crate does not make.
+    pub fn sdk(&self) -> &aws_sdk_ec2::Client {
+        &self.client
+    }
+
+    /// The Region that the calls go to.
+    pub fn region(&self) -> &str {
+        self.client.config().region().map_or("", AsRef::as_ref)
+    }
+}
+
+impl fmt::Debug for Ec2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ec2").field("region", &self.region()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ec2::config::Credentials;
+
+    use super::*;
+
+    #[test]
+    fn a_configuration_without_a_region_is_refused_with_what_to_set() {
+        let error = Ec2::from_sdk_config(&SdkConfig::builder().build()).unwrap_err();
+        assert_eq!(error, ConnectError::NoRegion);
+        assert!(error.to_string().contains("AWS_REGION"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nothing_that_prints_itself_prints_credentials() {
+        let settings = AwsSettings::new().region("eu-test-1").endpoint_url("http://127.0.0.1:9").credentials_provider(
+            Credentials::new("AKIDSECRET", "KEYSECRET", Some("TOKENSECRET".into()), None, "test"),
+        );
+        let ec2 = settings.connect().await.unwrap();
+        for text in [format!("{settings:?}"), format!("{ec2:?}")] {
+            assert!(text.contains("eu-test-1") && !text.contains("SECRET"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_embedders_retries_and_timeouts_are_replaced() {
+        let config = SdkConfig::builder()
+            .region(Region::new("eu-test-1"))
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .retry_config(RetryConfig::standard().with_max_attempts(9))
+            .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(99)).build())
+            .build();
+        let ec2 = Ec2::from_sdk_config(&config).unwrap();
+        let config = ec2.sdk().config();
+        assert_eq!(config.retry_config().map(RetryConfig::max_attempts), Some(1));
+        assert_eq!(config.timeout_config().and_then(TimeoutConfig::operation_timeout), Some(Ec2::CALL_TIMEOUT));
+    }
+}

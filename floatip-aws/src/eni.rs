@@ -1,0 +1,254 @@
+//! Moves a network interface, and with it all its private addresses, between instances of one Availability Zone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_ec2::types::{NetworkInterface, NetworkInterfaceAttachmentChanges};
+use floatip_core::{
+    Accepted, AddressMover, Capabilities, MoveError, NodeId, Placement, Precondition, Readiness, ReleaseMode, Strategy,
+    Token,
+};
+
+use crate::client::Ec2;
+use crate::error::{Call, is_index_taken};
+use crate::id::{self, SetupError};
+use crate::instance;
+
+const DESCRIBE: &str = "DescribeNetworkInterfaces";
+const ATTACH: &str = "AttachNetworkInterface";
+const DETACH: &str = "DetachNetworkInterface";
+const MODIFY: &str = "ModifyNetworkInterfaceAttribute";
+
+/// Moves a network interface (ENI): detach by attachment id, wait until it is really free, attach.
+///
+/// # Guarantees
+/// A true compare-and-swap. EC2 refuses to detach by an attachment id that is no longer current, and to attach an
+/// interface that is anywhere else. The token is the attachment id, a [`Token::Generation`].
+///
+/// A placement is settled once DeleteOnTermination of the attachment is off: until then the interface, and the address
+/// with it, would be deleted together with its instance. It belongs to the attachment, so EC2 forgets it with every
+/// move. A claim switches it off right after the attach was accepted, for as long as that takes less than
+/// 400 ms; if it is refused or too slow, the claim stands all the same and the placement reads as not settled.
+///
+/// # Device index
+/// The interface goes to the configured index, or to the next one that is not known to be taken: [`ready`] learns which
+/// are, and a refusal teaches one more. An index can be taken though nothing shows there: a forced detach may leave it
+/// unusable until the instance is stopped and started.
+///
+/// [`ready`]: AddressMover::ready
+///
+/// # Source
+/// Amazon EC2 API Reference: AttachNetworkInterface, DetachNetworkInterface, ModifyNetworkInterfaceAttribute.
+pub struct EniMover {
+    ec2: Ec2,
+    network_interface: String,
+    device_index: u8,
+    nodes: BTreeMap<NodeId, String>,
+    taken: Mutex<BTreeMap<NodeId, BTreeSet<i32>>>,
+}
+
+impl EniMover {
+    /// The device index that is used where nothing else is asked for: 1, the guest's second interface.
+    pub const DEFAULT_DEVICE_INDEX: u8 = 1;
+    const SETTLE_TIMEOUT: Duration = Duration::from_millis(400);
+
+    /// A mover of `network_interface` among the instances of `nodes`, preferably at `device_index`.
+    ///
+    /// # Errors
+    /// [`SetupError`] if an id is malformed, the index is 0, or the nodes are none, not distinct, or share an instance.
+    pub fn new<I, S>(ec2: Ec2, network_interface: &str, device_index: u8, nodes: I) -> Result<Self, SetupError>
+    where
+        I: IntoIterator<Item = (NodeId, S)>,
+        S: AsRef<str>,
+    {
+        let network_interface = id::network_interface(network_interface)?;
+        if device_index == 0 {
+            return Err(SetupError::PrimaryIndex);
+        }
+        let mut instances = BTreeMap::<NodeId, String>::new();
+        for (node, instance) in nodes {
+            let instance = id::instance(instance.as_ref())?;
+            if let Some((first, _)) = instances.iter().find(|(first, other)| **other == instance && **first != node) {
+                return Err(SetupError::SameHolder { first: first.clone(), second: node, resource: instance });
+            }
+            if instances.insert(node.clone(), instance).is_some() {
+                return Err(SetupError::DuplicateNode(node));
+            }
+        }
+        if instances.is_empty() {
+            return Err(SetupError::NoNodes);
+        }
+        Ok(Self { ec2, network_interface, device_index, nodes: instances, taken: Mutex::default() })
+    }
+
+    fn placement(&self, interface: &NetworkInterface) -> Result<Placement, MoveError> {
+        let call = Call::read(DESCRIBE, &self.network_interface);
+        let Some(attachment) = interface.attachment() else {
+            return match interface.status().map_or("unknown", |status| status.as_str()) {
+                "available" => Ok(Placement::Free),
+                status => Err(call.unclear(format!("the interface is {status}, and yet without an attachment"))),
+            };
+        };
+        let token = attachment.attachment_id().ok_or_else(|| call.unclear("the attachment has no id"))?;
+        let token = Token::generation(token);
+        let instance = attachment.instance_id();
+        let node = self.nodes.iter().find(|(_, own)| Some(own.as_str()) == instance).map(|(node, _)| node.clone());
+        let settled = attachment.delete_on_termination() == Some(false);
+        match (attachment.status().map_or("unknown", |status| status.as_str()), node) {
+            ("attached", Some(node)) => Ok(Placement::Held { node, token, settled }),
+            ("attaching", Some(node)) => Ok(Placement::Transition { from: None, to: Some(node), token }),
+            ("attached" | "attaching", None) => {
+                let holder = instance.or(attachment.instance_owner_id()).unwrap_or("something unnamed");
+                Ok(Placement::Stranger { description: format!("{holder}, by {token}"), token })
+            }
+            ("detaching", from) => Ok(Placement::Transition { from, to: None, token }),
+            ("detached", _) => Ok(Placement::Free),
+            (status, _) => Err(call.unclear(format!("the attachment {token} is {status}"))),
+        }
+    }
+
+    async fn attach(&self, to: &NodeId, instance: &str) -> Result<Accepted, MoveError> {
+        let index = self.next_index(to);
+        let request = self.ec2.sdk().attach_network_interface().network_interface_id(&self.network_interface);
+        let request = request.instance_id(instance).device_index(index).network_card_index(0);
+        let answer = request.send().await.map_err(|error| {
+            if is_index_taken(&error) {
+                self.taken().entry(to.clone()).or_default().insert(index);
+            }
+            Call::request(ATTACH, &self.network_interface).failed(error)
+        })?;
+        let Some(attachment) = answer.attachment_id() else { return Ok(Accepted::without_token()) };
+        match tokio::time::timeout(Self::SETTLE_TIMEOUT, self.keep_on_termination(attachment)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(node = %to, attachment, error = %floatip_core::chain(&error), "not settled")
+            }
+            Err(_) => tracing::debug!(node = %to, attachment, "not settled in time"),
+        }
+        Ok(Accepted::with_token(Token::generation(attachment)))
+    }
+
+    async fn keep_on_termination(&self, attachment: &str) -> Result<(), MoveError> {
+        let change =
+            NetworkInterfaceAttachmentChanges::builder().attachment_id(attachment).delete_on_termination(false);
+        let request = self.ec2.sdk().modify_network_interface_attribute().network_interface_id(&self.network_interface);
+        let answer = request.attachment(change.build()).send().await;
+        answer.map(drop).map_err(|error| Call::request(MODIFY, &self.network_interface).failed(error))
+    }
+
+    async fn obstacle(&self, to: &NodeId, id: &str) -> Result<Option<String>, MoveError> {
+        let own = &self.network_interface;
+        let interface = self.ec2.network_interface(own).await?;
+        if interface.requester_managed() == Some(true) || interface.operator().and_then(|it| it.managed()) == Some(true)
+        {
+            return Ok(Some(format!("{own} is managed by an AWS service; use an interface of your own")));
+        }
+        if let Some(kind) = interface.interface_type().map(|kind| kind.as_str()).filter(|kind| *kind != "interface") {
+            return Ok(Some(format!("{own} is of the type {kind}; only plain interfaces can move")));
+        }
+        if interface.attachment().is_some_and(|it| it.device_index() == Some(0)) {
+            return Ok(Some(format!("{own} is a primary interface, which cannot be detached; use a secondary one")));
+        }
+        let instance = match self.ec2.living_instance(id).await? {
+            Ok(instance) => instance,
+            Err(obstacle) => return Ok(Some(obstacle)),
+        };
+        if let (Some(here), Some(there)) = (interface.availability_zone(), instance::zone(&instance))
+            && here != there
+        {
+            return Ok(Some(format!(
+                "{own} is in {here} and {id} in {there}: an interface cannot leave its zone; choose an instance in {here}"
+            )));
+        }
+        if let (Some(here), Some(there)) = (interface.vpc_id(), instance.vpc_id())
+            && here != there
+        {
+            return Ok(Some(format!("{own} is in {here} and {id} in {there}; choose an instance in {here}")));
+        }
+        let taken = instance::taken_indexes(&instance, own);
+        let used = i32::try_from(taken.len()).unwrap_or(i32::MAX);
+        self.taken().insert(to.clone(), taken);
+        let Some(kind) = instance.instance_type() else { return Ok(None) };
+        let limit = self.ec2.interface_limit(kind).await?;
+        Ok(limit.filter(|limit| used >= *limit).map(|limit| {
+            format!("{id} has {used} other interfaces and its type {kind} allows {limit}; detach one or choose a larger type")
+        }))
+    }
+
+    fn next_index(&self, node: &NodeId) -> i32 {
+        let taken = self.taken();
+        let taken = taken.get(node);
+        let mut indexes = i32::from(self.device_index)..;
+        indexes.find(|index| taken.is_none_or(|taken| !taken.contains(index))).unwrap_or(i32::MAX)
+    }
+
+    fn taken(&self) -> MutexGuard<'_, BTreeMap<NodeId, BTreeSet<i32>>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for EniMover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EniMover")
+            .field("network_interface", &self.network_interface)
+            .field("device_index", &self.device_index)
+            .field("nodes", &self.nodes)
+            .field("ec2", &self.ec2)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl AddressMover for EniMover {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(Strategy::ReleaseFirst)
+            .can_force(true)
+            .call_timeout(Ec2::CALL_TIMEOUT)
+            .precondition(Precondition::Enforced)
+    }
+
+    fn serves(&self, node: &NodeId) -> bool {
+        self.nodes.contains_key(node)
+    }
+
+    async fn locate(&self) -> Result<Placement, MoveError> {
+        self.placement(&self.ec2.network_interface(&self.network_interface).await?)
+    }
+
+    async fn release(&self, seen: &Placement, mode: ReleaseMode) -> Result<Accepted, MoveError> {
+        let call = Call::request(DETACH, &self.network_interface);
+        let attachment = seen.token().ok_or_else(|| call.conflict("nothing is attached that could be detached"))?;
+        let request = self.ec2.sdk().detach_network_interface().attachment_id(attachment.as_str());
+        let answer = request.force(mode == ReleaseMode::Forced).send().await;
+        answer.map(|_| Accepted::without_token()).map_err(|error| call.failed(error))
+    }
+
+    async fn claim(&self, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError> {
+        let call = Call::request(ATTACH, &self.network_interface);
+        let instance = self.nodes.get(to).ok_or_else(|| call.impossible(format!("{to} is no node of this mover")))?;
+        match seen {
+            Placement::Free => self.attach(to, instance).await,
+            Placement::Held { node, token, settled } if node == to => {
+                if !settled {
+                    self.keep_on_termination(token.as_str()).await?;
+                }
+                Ok(Accepted::with_token(token.clone()))
+            }
+            Placement::Held { .. }
+            | Placement::Transition { .. }
+            | Placement::Stranger { .. }
+            | Placement::Split { .. } => Err(call.conflict(format!("it is {seen}, and must be released first"))),
+        }
+    }
+
+    async fn ready(&self, to: &NodeId) -> Result<Readiness, MoveError> {
+        let obstacle = match self.nodes.get(to) {
+            Some(instance) => self.obstacle(to, instance).await?,
+            None => Some(format!("{to} is no node of this mover")),
+        };
+        Ok(obstacle.map_or(Readiness::Ready, |reason| Readiness::Impossible { reason }))
+    }
+}

@@ -1,0 +1,329 @@
+//! The one place that turns what EC2 answers, or does not answer, into a [`MoveError`].
+//!
+//! Codes alone do not tell: `InvalidParameterValue`, `InvalidInstanceID` and others mean several things, so messages are
+//! looked at too. What is not known goes down one path: nobody knows what happened, read again, then decide.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::operation::RequestId;
+use floatip_core::{BoxError, MoveError};
+
+/// An error that EC2 itself answered: found by downcasting the source of a [`MoveError`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message} (HTTP {status}, request id {})", request_id.as_deref().unwrap_or("unknown"))]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The error code, such as `InvalidAttachmentID.NotFound`.
+    pub code: String,
+    /// The message.
+    pub message: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What AWS support asks for.
+    pub request_id: Option<String>,
+}
+
+/// One call as errors name it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    name: &'static str,
+    resource: &'a str,
+    mutates: bool,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn read(name: &'static str, resource: &'a str) -> Self {
+        Self { name, resource, mutates: false }
+    }
+
+    pub(crate) fn request(name: &'static str, resource: &'a str) -> Self {
+        Self { name, resource, mutates: true }
+    }
+
+    /// What a failed call means.
+    ///
+    /// No difference is made between a connection that failed before anything was sent and one that failed later: the
+    /// SDK does not tell them apart, and a connection from the pool may have carried the request.
+    pub(crate) fn failed<E>(self, error: SdkError<E>) -> MoveError
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        match &error {
+            SdkError::ServiceError(answer) => {
+                let refusal = Refusal {
+                    code: error.code().unwrap_or_default().to_owned(),
+                    message: error.message().unwrap_or_default().to_owned(),
+                    status: answer.raw().status().as_u16(),
+                    request_id: error.request_id().map(str::to_owned),
+                };
+                self.meaning(classify(&refusal.code, &refusal.message), refusal.into())
+            }
+            SdkError::DispatchFailure(_) if lacks_credentials(&error) => self.meaning(Class::Denied, error.into()),
+            _ => self.meaning(Class::Unclear, error.into()),
+        }
+    }
+
+    /// What the token of `seen` refers to is no longer what is there, or cannot be asked for in this state.
+    pub(crate) fn conflict(self, why: impl Into<BoxError>) -> MoveError {
+        self.meaning(Class::Conflict, why.into())
+    }
+
+    pub(crate) fn not_found(self, why: impl Into<BoxError>) -> MoveError {
+        self.meaning(Class::NotFound, why.into())
+    }
+
+    /// An answer that says nothing that could be used.
+    pub(crate) fn unclear(self, why: impl Into<BoxError>) -> MoveError {
+        self.meaning(Class::Unclear, why.into())
+    }
+
+    /// Something that this crate found out by itself, so that nothing was sent.
+    pub(crate) fn impossible(self, reason: String) -> MoveError {
+        let resource = self.resource.to_owned();
+        MoveError::Impossible { call: self.name, resource, reason, source: "the request was not sent".into() }
+    }
+
+    fn meaning(self, class: Class, source: BoxError) -> MoveError {
+        let Self { name: call, mutates, .. } = self;
+        let resource = self.resource.to_owned();
+        match class {
+            Class::Denied => MoveError::Denied { call, resource, source },
+            Class::NotFound => MoveError::NotFound { call, resource, source },
+            Class::Conflict => MoveError::Conflict { call, resource, source },
+            Class::Throttled => MoveError::Throttled { call, source },
+            Class::NotYet | Class::IndexTaken => MoveError::NotYet { call, resource, source },
+            Class::Impossible(reason) => MoveError::Impossible { call, resource, reason: reason.to_owned(), source },
+            Class::Unclear if mutates => MoveError::OutcomeUnknown { call, resource, source },
+            Class::Unclear => MoveError::TimedOut { call, source },
+        }
+    }
+}
+
+/// Whether EC2 refused because something else is at the device index that was asked for.
+pub(crate) fn is_index_taken<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    matches!(classify(error.code().unwrap_or_default(), error.message().unwrap_or_default()), Class::IndexTaken)
+}
+
+fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Denied,
+    NotFound,
+    Conflict,
+    Throttled,
+    NotYet,
+    IndexTaken,
+    Impossible(&'static str),
+    Unclear,
+}
+
+fn classify(code: &str, message: &str) -> Class {
+    let says = |words: &str| message.to_ascii_lowercase().contains(words);
+    match code {
+        "RequestLimitExceeded"
+        | "EC2ThrottledException"
+        | "Throttling"
+        | "ThrottlingException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "SlowDown" => Class::Throttled,
+
+        "UnauthorizedOperation"
+        | "AccessDenied"
+        | "AccessDeniedException"
+        | "AuthFailure"
+        | "RequestExpired"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "SignatureDoesNotMatch"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "OptInRequired"
+        | "Blocked"
+        | "PendingVerification" => Class::Denied,
+
+        // The token's own id is gone. That does not mean that the address is free.
+        "InvalidAttachmentID.NotFound"
+        | "InvalidNetworkInterfaceAttachmentID.NotFound"
+        | "InvalidNetworkInterfaceAttachmentId.NotFound"
+        | "InvalidAssociationID.NotFound" => Class::Conflict,
+        "InvalidNetworkInterface.InUse"
+        | "Resource.AlreadyAssociated"
+        | "Resource.AlreadyAssigned"
+        | "RouteAlreadyExists" => Class::Conflict,
+
+        "InvalidNetworkInterfaceID.NotFound"
+        | "InvalidInstanceID.NotFound"
+        | "InvalidAllocationID.NotFound"
+        | "InvalidAddress.NotFound" => Class::NotFound,
+        "IncorrectInstanceState" | "IncorrectState" => Class::NotYet,
+
+        "InvalidInstanceID" if says("multiple interfaces") => {
+            Class::Impossible("the instance has several interfaces, so the interface itself must be named")
+        }
+        "InvalidInstanceID" if says("not in a valid state") => Class::NotYet,
+
+        "InvalidParameterValue" if says("already has an interface attached at device index") => Class::IndexTaken,
+        "InvalidParameterValue" if says("in use") || says("move is not allowed") => Class::Conflict,
+        "InvalidParameterValue" if says("no route defined") => {
+            Class::Impossible("the route table has no route that could be replaced; create it once by hand")
+        }
+
+        "InvalidParameterValue" if says("not assigned to") => {
+            Class::Impossible("the interface does not have that private address")
+        }
+
+        "InvalidParameterCombination" if says("same vpc") => {
+            Class::Impossible("the interface and the instance are in different VPCs")
+        }
+        "InvalidParameterCombination" if says("availability zone") => {
+            Class::Impossible("the interface and the instance are in different Availability Zones")
+        }
+        "AttachmentLimitExceeded" => Class::Impossible(
+            "the instance has as many interfaces as its type allows; detach one or choose a larger type",
+        ),
+        "PrivateIpAddressLimitExceeded" | "InvalidInterface.IpAddressLimitExceeded" => {
+            Class::Impossible("the interface has as many addresses as the instance type allows")
+        }
+        "RouteLimitExceeded" => Class::Impossible("the route table has as many routes as it may"),
+        "OperationNotPermitted" => {
+            Class::Impossible("EC2 does not permit it: a primary interface, or one that a service manages")
+        }
+        "UnsupportedOperation" | "Unsupported" => Class::Impossible("EC2 does not support it here"),
+        "Gateway.NotAttached" => {
+            Class::Impossible("the VPC has no internet gateway, so no Elastic IP can be used in it")
+        }
+        "InvalidRouteTableID.NotFound" => Class::Impossible("the route table does not exist"),
+        _ if code.ends_with(".Malformed") => Class::Impossible("EC2 does not accept the id"),
+
+        // InternalError, InternalFailure, ServerInternal, ServiceUnavailable, Unavailable, and what nobody has met yet.
+        _ => Class::Unclear,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use floatip_core::chain;
+
+    use super::*;
+
+    const INDEX_TAKEN: &str = "Instance 'i-0a1b2c3d4e5f60011' already has an interface attached at device index '1'.";
+    const OTHER_ZONE: &str = "You may not attach a network interface to an instance if they are not in the same \
+                              availability zone";
+
+    fn meaning(code: &str, message: &str, mutates: bool) -> MoveError {
+        let call = Call { name: "AttachNetworkInterface", resource: "eni-0a1b2c3d", mutates };
+        let request_id = Some("r-1".to_owned());
+        let refusal = Refusal { code: code.into(), message: message.into(), status: 400, request_id };
+        call.meaning(classify(code, message), refusal.into())
+    }
+
+    fn variant(error: &MoveError) -> &'static str {
+        match error {
+            MoveError::Denied { .. } => "denied",
+            MoveError::NotFound { .. } => "not found",
+            MoveError::Conflict { .. } => "conflict",
+            MoveError::Throttled { .. } => "throttled",
+            MoveError::NotYet { .. } => "not yet",
+            MoveError::OutcomeUnknown { .. } => "outcome unknown",
+            MoveError::Impossible { .. } => "impossible",
+            MoveError::TimedOut { .. } => "timed out",
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_code_and_its_message_tell_what_to_do_next() {
+        for (code, message, request, read) in [
+            ("RequestLimitExceeded", "Request limit exceeded.", "throttled", "throttled"),
+            ("EC2ThrottledException", "", "throttled", "throttled"),
+            ("Throttling", "", "throttled", "throttled"),
+            ("ThrottlingException", "", "throttled", "throttled"),
+            ("RequestThrottled", "", "throttled", "throttled"),
+            ("SlowDown", "", "throttled", "throttled"),
+            ("InternalError", "", "outcome unknown", "timed out"),
+            ("InternalFailure", "", "outcome unknown", "timed out"),
+            ("ServerInternal", "", "outcome unknown", "timed out"),
+            ("ServiceUnavailable", "", "outcome unknown", "timed out"),
+            ("Unavailable", "", "outcome unknown", "timed out"),
+            ("InvalidNetworkInterfaceID.NotFound", "", "not found", "not found"),
+            ("InvalidInstanceID.NotFound", "", "not found", "not found"),
+            ("InvalidAllocationID.NotFound", "", "not found", "not found"),
+            ("IncorrectInstanceState", "", "not yet", "not yet"),
+            ("IncorrectState", "", "not yet", "not yet"),
+            ("InvalidInstanceID", "The pending instance 'i-1' is not in a valid state", "not yet", "not yet"),
+            ("InvalidInstanceID", "There are multiple interfaces attached to i-1", "impossible", "impossible"),
+            ("InvalidInstanceID", "something new", "outcome unknown", "timed out"),
+            ("InvalidAttachmentID.NotFound", "", "conflict", "conflict"),
+            ("InvalidAssociationID.NotFound", "", "conflict", "conflict"),
+            ("InvalidNetworkInterface.InUse", "", "conflict", "conflict"),
+            ("InvalidParameterValue", "Interface: [eni-1] in use.", "conflict", "conflict"),
+            ("InvalidParameterValue", "[10.0.0.9] assigned, but move is not allowed", "conflict", "conflict"),
+            ("InvalidParameterValue", INDEX_TAKEN, "not yet", "not yet"),
+            ("InvalidParameterValue", "There is no route defined for '10.9.9.9/32'", "impossible", "impossible"),
+            ("InvalidParameterValue", "something new", "outcome unknown", "timed out"),
+            ("Resource.AlreadyAssociated", "", "conflict", "conflict"),
+            ("Resource.AlreadyAssigned", "", "conflict", "conflict"),
+            ("RouteAlreadyExists", "", "conflict", "conflict"),
+            ("InvalidParameterCombination", OTHER_ZONE, "impossible", "impossible"),
+            ("InvalidParameterCombination", "something new", "outcome unknown", "timed out"),
+            ("AttachmentLimitExceeded", "", "impossible", "impossible"),
+            ("PrivateIpAddressLimitExceeded", "", "impossible", "impossible"),
+            ("InvalidInterface.IpAddressLimitExceeded", "", "impossible", "impossible"),
+            ("OperationNotPermitted", "", "impossible", "impossible"),
+            ("InvalidNetworkInterfaceAttachmentId.Malformed", "", "impossible", "impossible"),
+            ("Gateway.NotAttached", "", "impossible", "impossible"),
+            ("InvalidRouteTableID.NotFound", "", "impossible", "impossible"),
+            ("RouteLimitExceeded", "", "impossible", "impossible"),
+            ("UnsupportedOperation", "", "impossible", "impossible"),
+            ("UnauthorizedOperation", "", "denied", "denied"),
+            ("OptInRequired", "", "denied", "denied"),
+            ("AuthFailure", "", "denied", "denied"),
+            ("RequestExpired", "", "denied", "denied"),
+            ("InvalidClientTokenId", "", "denied", "denied"),
+            ("SignatureDoesNotMatch", "", "denied", "denied"),
+            ("NobodyHasMetThis", "", "outcome unknown", "timed out"),
+            ("", "", "outcome unknown", "timed out"),
+        ] {
+            assert_eq!(variant(&meaning(code, message, true)), request, "{code} {message} of a request");
+            assert_eq!(variant(&meaning(code, message, false)), read, "{code} {message} of a read");
+        }
+    }
+
+    #[test]
+    fn only_an_unclear_outcome_of_a_request_may_have_changed_something() {
+        assert!(meaning("InternalError", "", true).may_have_changed());
+        assert!(!meaning("InternalError", "", false).may_have_changed());
+        assert!(!meaning("InvalidNetworkInterface.InUse", "", true).may_have_changed());
+    }
+
+    #[test]
+    fn an_error_tells_the_whole_story_once_with_the_request_id() {
+        assert_eq!(
+            chain(&meaning("AttachmentLimitExceeded", "Interface count 4 exceeds the limit", true)),
+            "eni-0a1b2c3d cannot be moved there by AttachNetworkInterface: the instance has as many interfaces as its \
+             type allows; detach one or choose a larger type: AttachmentLimitExceeded: Interface count 4 exceeds the \
+             limit (HTTP 400, request id r-1)"
+        );
+    }
+
+    #[test]
+    fn a_taken_index_is_told_from_an_interface_in_use() {
+        assert_eq!(classify("InvalidParameterValue", INDEX_TAKEN), Class::IndexTaken);
+        assert_eq!(classify("InvalidParameterValue", "Interface: [eni-1] in use."), Class::Conflict);
+    }
+}

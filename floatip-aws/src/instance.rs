@@ -1,0 +1,48 @@
+//! What an instance's description says about its fitness to hold an address.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::types::{Instance, InstanceNetworkInterface};
+use floatip_core::MoveError;
+
+use crate::client::Ec2;
+
+impl Ec2 {
+    /// The instance, or why it can hold nothing: it has ended, or EC2 does not know it.
+    pub(crate) async fn living_instance(&self, id: &str) -> Result<Result<Instance, String>, MoveError> {
+        match self.instance(id).await {
+            Ok(instance) => Ok(match instance.state().and_then(|state| state.name()).map(|name| name.as_str()) {
+                Some(state @ ("terminated" | "shutting-down")) => {
+                    Err(format!("{id} is {state}; give the node another instance"))
+                }
+                Some(_) | None => Ok(instance),
+            }),
+            Err(MoveError::NotFound { .. }) => {
+                Ok(Err(format!("{id} is not in {}; give the node another instance or Region", self.region())))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The Availability Zone.
+pub(crate) fn zone(instance: &Instance) -> Option<&str> {
+    instance.placement().and_then(|placement| placement.availability_zone())
+}
+
+/// The interface that came with the instance and stays with it.
+pub(crate) fn primary_interface(instance: &Instance) -> Option<&InstanceNetworkInterface> {
+    instance.network_interfaces().iter().find(|it| place(it) == (0, 0))
+}
+
+/// The device indexes of the first network card that are taken by interfaces other than `except`.
+pub(crate) fn taken_indexes(instance: &Instance, except: &str) -> BTreeSet<i32> {
+    let others = instance.network_interfaces().iter().filter(|it| it.network_interface_id() != Some(except));
+    others.map(place).filter(|(card, _)| *card == 0).map(|(_, index)| index).collect()
+}
+
+fn place(interface: &InstanceNetworkInterface) -> (i32, i32) {
+    let attachment = interface.attachment();
+    let card = attachment.and_then(|it| it.network_card_index()).unwrap_or(0);
+    (card, attachment.and_then(|it| it.device_index()).unwrap_or(-1))
+}

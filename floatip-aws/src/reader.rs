@@ -1,0 +1,54 @@
+//! Reads of EC2. Each is one call that is sent when it is asked for.
+//!
+//! Resources are asked for by filter, not by id: one missing id fails a whole call, a filter leaves it out.
+
+use aws_sdk_ec2::types::{Address, Filter, Instance, InstanceType, NetworkInterface};
+use floatip_core::MoveError;
+
+use crate::client::Ec2;
+use crate::error::Call;
+
+const MISSING: &str = "no such resource in this account and Region, or not one that these credentials may see";
+
+fn by_id(name: &str, id: &str) -> Filter {
+    Filter::builder().name(name).values(id).build()
+}
+
+impl Ec2 {
+    pub(crate) async fn network_interface(&self, id: &str) -> Result<NetworkInterface, MoveError> {
+        let call = Call::read("DescribeNetworkInterfaces", id);
+        let request = self.sdk().describe_network_interfaces().filters(by_id("network-interface-id", id));
+        let answer = request.send().await.map_err(|error| call.failed(error))?;
+        let found = answer.network_interfaces.unwrap_or_default().into_iter();
+        found.into_iter().find(|it| it.network_interface_id() == Some(id)).ok_or_else(|| call.not_found(MISSING))
+    }
+
+    pub(crate) async fn instance(&self, id: &str) -> Result<Instance, MoveError> {
+        let call = Call::read("DescribeInstances", id);
+        let request = self.sdk().describe_instances().filters(by_id("instance-id", id));
+        let answer = request.send().await.map_err(|error| call.failed(error))?;
+        let mut found = answer.reservations.unwrap_or_default().into_iter().filter_map(|it| it.instances).flatten();
+        found.find(|it| it.instance_id() == Some(id)).ok_or_else(|| call.not_found(MISSING))
+    }
+
+    pub(crate) async fn address(&self, allocation: &str) -> Result<Address, MoveError> {
+        let call = Call::read("DescribeAddresses", allocation);
+        let request = self.sdk().describe_addresses().filters(by_id("allocation-id", allocation));
+        let answer = request.send().await.map_err(|error| call.failed(error))?;
+        let mut found = answer.addresses.unwrap_or_default().into_iter();
+        found.find(|it| it.allocation_id() == Some(allocation)).ok_or_else(|| call.not_found(MISSING))
+    }
+
+    /// How many interfaces an instance of this type may have on its first network card, if EC2 says so.
+    pub(crate) async fn interface_limit(&self, kind: &InstanceType) -> Result<Option<i32>, MoveError> {
+        let call = Call::read("DescribeInstanceTypes", kind.as_str());
+        let request = self.sdk().describe_instance_types().instance_types(kind.clone());
+        let answer = request.send().await.map_err(|error| call.failed(error))?;
+        let network = answer.instance_types().first().and_then(|it| it.network_info());
+        let first_card =
+            network.and_then(|it| it.network_cards().iter().find(|card| card.network_card_index() == Some(0)));
+        Ok(first_card
+            .and_then(|card| card.maximum_network_interfaces())
+            .or_else(|| network.and_then(|it| it.maximum_network_interfaces())))
+    }
+}
