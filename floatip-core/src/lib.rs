@@ -8,6 +8,8 @@
 #![deny(missing_docs)]
 
 mod command;
+mod durable;
+pub mod engine;
 mod event;
 mod health;
 mod lease;
@@ -22,8 +24,10 @@ mod status;
 pub mod testing;
 
 pub use command::{Command, CommandError, Done, Switchover};
+pub use durable::Durable;
+pub use engine::Engine;
 pub use event::{Cause, Event, EventKind, MoveId, Receipt, Step, StepRecord, Verification};
-pub use health::HealthSettings;
+pub use health::{HealthSettings, ProbeId};
 pub use lease::{Epoch, Grant, Lease, LeaseError};
 pub use mover::{
     Accepted, AddressMover, Capabilities, MoveError, Placement, Precondition, Readiness, ReleaseMode, Strategy, Token,

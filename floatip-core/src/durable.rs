@@ -1,0 +1,32 @@
+//! What an engine remembers across restarts.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What an [`Engine`](crate::Engine) wants to survive a restart. Times are ages, so that no clock is needed to write it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Durable {
+    /// True while an operator's pause is in force.
+    pub paused: bool,
+    /// The operator's reason.
+    pub pause_reason: Option<String>,
+    /// True while too many moves have been made.
+    pub frozen: bool,
+    /// How long ago each move of the current window began.
+    pub move_ages: Vec<Duration>,
+    /// True if the service has ever answered this monitor through the floating address, so that verification is
+    /// possible.
+    pub served: bool,
+}
+
+impl Durable {
+    /// The same, `elapsed` later.
+    #[must_use]
+    pub fn aged(mut self, elapsed: Duration) -> Self {
+        self.move_ages.iter_mut().for_each(|age| *age += elapsed);
+        self
+    }
+}

@@ -1,0 +1,304 @@
+//! Whether the address shall move, and where to: what an engine does while nothing moves.
+
+use std::time::{Duration, Instant};
+
+use super::Engine;
+use super::moving::Move;
+use super::watch::{Evidence, Subject};
+use crate::command::{CommandError, Done, Switchover};
+use crate::event::{Cause, EventKind};
+use crate::mover::Placement;
+use crate::policy::Failback;
+use crate::status::Health;
+
+/// Why an address that ought to move does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// It ought not to move.
+    None,
+    /// Every node went down at once (rule 5).
+    AllNodesDown,
+    /// No node may receive it.
+    NoCandidate,
+    /// The holder serves through the floating address (rule 3).
+    Serving,
+}
+
+/// What the search for a candidate found.
+enum Candidate {
+    Found(usize),
+    /// A probe is under way that may bring one.
+    Awaited,
+    None,
+}
+
+impl Engine {
+    /// Decides anew. Nothing moves at the moment.
+    pub(super) fn decide(&mut self, now: Instant) {
+        let Some(placement) = self.reader.placement().cloned() else { return };
+        match placement {
+            Placement::Held { node, .. } => match self.index(&node) {
+                Some(holder) => self.decide_held(now, holder),
+                None => self.set_hold(Hold::None),
+            },
+            Placement::Free => {
+                if self.reader.agreed_free() {
+                    self.rescue(now);
+                }
+            }
+            Placement::Transition { .. } => {
+                let since = self.reader.in_transition_since();
+                if since.is_some_and(|since| now >= since + self.settings.policy.release_timeout) {
+                    self.rescue(now);
+                }
+            }
+            Placement::Split { .. } => {
+                if self.reader.agreed_split() {
+                    self.rescue(now);
+                }
+            }
+            Placement::Stranger { .. } => self.set_hold(Hold::None),
+        }
+    }
+
+    fn decide_held(&mut self, now: Instant, holder: usize) {
+        match self.watch.health(holder) {
+            Health::Unhealthy => self.fail_over(now, holder),
+            Health::Healthy => {
+                self.set_hold(Hold::None);
+                self.fail_back(now, holder);
+            }
+            Health::Unknown => {
+                if !self.watch.all_nodes_down() {
+                    self.set_hold(Hold::None);
+                }
+            }
+        }
+    }
+
+    /// The holder is down. Rules 1, 3 and 5 are looked at in the order in which they say "no".
+    fn fail_over(&mut self, now: Instant, holder: usize) {
+        if self.watch.suspects_itself() {
+            if self.watch.all_nodes_down() {
+                self.set_hold(Hold::AllNodesDown);
+            }
+            return;
+        }
+        let Some(since) = self.watch.last_failed(holder) else { return };
+        match self.evidence_of_service(now, since) {
+            Evidence::Healthy => return self.set_hold(Hold::Serving),
+            Evidence::Pending => return,
+            Evidence::Failed | Evidence::Missing => {}
+        }
+        match self.candidate(now, holder, since) {
+            Candidate::Found(to) => {
+                let detect = self.watch.first_failure(holder).map(|first| now.saturating_duration_since(first));
+                self.start(now, Cause::Failover, Some(holder), to, detect);
+            }
+            Candidate::Awaited => {}
+            Candidate::None => self.set_hold(Hold::NoCandidate),
+        }
+    }
+
+    /// Whether clients are served through the floating address, by probes as fresh as the holder's newest failure.
+    fn evidence_of_service(&mut self, now: Instant, since: Instant) -> Evidence {
+        if !self.watch.verifies() {
+            return Evidence::Missing;
+        }
+        self.watch.demand(Subject::Address, since, now);
+        match self.watch.evidence(Subject::Address, since) {
+            Evidence::Pending if !self.watch.served() => Evidence::Missing,
+            evidence => evidence,
+        }
+    }
+
+    /// The first node, in the order of preference, that is healthy in a probe begun no earlier than `since` (rule 1).
+    ///
+    /// A preferred node whose fresh probe is still under way is waited for until it is late.
+    fn candidate(&mut self, now: Instant, holder: usize, since: Instant) -> Candidate {
+        let mut found = Candidate::None;
+        let eligible: Vec<_> = (0..self.settings.nodes.len())
+            .filter(|node| *node != holder && self.impossible[*node].is_none())
+            .filter(|node| self.watch.health(*node) != Health::Unhealthy)
+            .collect();
+        for &node in &eligible {
+            self.watch.demand(Subject::Node(node), since, now);
+        }
+        for node in eligible {
+            let healthy = self.watch.health(node) == Health::Healthy;
+            match self.watch.evidence(Subject::Node(node), since) {
+                Evidence::Healthy if healthy => return Candidate::Found(node),
+                Evidence::Pending if healthy && !self.watch.is_suspect(node, now) => return Candidate::Awaited,
+                Evidence::Healthy | Evidence::Pending | Evidence::Failed | Evidence::Missing => {
+                    found = Candidate::Awaited
+                }
+            }
+        }
+        found
+    }
+
+    /// Nobody holds the address, or it hangs between two nodes: the first healthy node gets it (rule 7).
+    fn rescue(&mut self, now: Instant) {
+        match self.first_healthy(&[]) {
+            Some(to) => self.start(now, Cause::Rescue, None, to, None),
+            None => {
+                let unknown = |node| self.watch.health(node) == Health::Unknown && self.impossible[node].is_none();
+                if !(0..self.settings.nodes.len()).any(unknown) {
+                    self.set_hold(Hold::NoCandidate);
+                }
+            }
+        }
+    }
+
+    /// The first healthy node that is not known to be impossible and not among `except`.
+    pub(super) fn first_healthy(&self, except: &[usize]) -> Option<usize> {
+        (0..self.settings.nodes.len()).find(|node| {
+            self.watch.health(*node) == Health::Healthy && self.impossible[*node].is_none() && !except.contains(node)
+        })
+    }
+
+    fn fail_back(&mut self, now: Instant, holder: usize) {
+        if self.failback_due(holder).is_some_and(|due| due <= now)
+            && let Some(to) = self.preferred(holder)
+        {
+            self.start(now, Cause::Failback, Some(holder), to, None);
+        }
+    }
+
+    /// The first healthy node that is preferred to the holder.
+    fn preferred(&self, holder: usize) -> Option<usize> {
+        self.first_healthy(&[]).filter(|node| *node < holder)
+    }
+
+    fn failback_due(&self, holder: usize) -> Option<Instant> {
+        let after = match self.settings.policy.failback {
+            Failback::Never => return None,
+            Failback::After(after) => after,
+        };
+        let healthy_since = self.watch.healthy_since(self.preferred(holder)?)?;
+        let cooled = self.last_move_end.map(|end| end + self.settings.policy.cooldown);
+        Some(cooled.map_or(healthy_since + after, |cooled| cooled.max(healthy_since + after)))
+    }
+
+    /// When a decision may fall without any further input.
+    pub(super) fn next_decision(&self) -> Option<Instant> {
+        if self.moving.is_some() || self.stopping || self.paused.is_some() || self.frozen {
+            return None;
+        }
+        let placement = self.reader.placement()?;
+        let failback =
+            self.holder.filter(|_| placement.holder().is_some()).and_then(|holder| self.failback_due(holder));
+        let stalled = self.reader.in_transition_since().map(|since| since + self.settings.policy.release_timeout);
+        [failback, stalled.filter(|_| self.first_healthy(&[]).is_some()), self.hold_off].into_iter().flatten().min()
+    }
+
+    fn set_hold(&mut self, hold: Hold) {
+        if self.hold == hold {
+            return;
+        }
+        self.hold = hold;
+        match hold {
+            Hold::NoCandidate => {
+                let holder = self.reader.placement().and_then(|placement| placement.holder().cloned());
+                self.events.push_back(EventKind::NoCandidate { holder });
+            }
+            Hold::Serving => {
+                if let Some(holder) = self.holder {
+                    let node = self.id(holder);
+                    self.events.push_back(EventKind::HolderUnreachableButServing { node });
+                }
+            }
+            Hold::None | Hold::AllNodesDown => {}
+        }
+    }
+
+    /// Starts a move that nobody asked for, if nothing forbids it.
+    fn start(&mut self, now: Instant, cause: Cause, from: Option<usize>, to: usize, detect: Option<Duration>) {
+        self.set_hold(Hold::None);
+        if self.stopping || self.paused.is_some() || self.frozen || self.hold_off.is_some() || !self.may_request(now, 0)
+        {
+            return;
+        }
+        let moves = self.budget.spent(now, self.settings.policy.max_moves_window);
+        if moves >= self.settings.policy.max_moves {
+            self.frozen = true;
+            self.events.push_back(EventKind::Frozen { moves });
+            self.save(now);
+            return;
+        }
+        self.begin_move(now, cause, from, to, detect);
+    }
+
+    pub(super) fn start_switchover(&mut self, now: Instant, id: u64, switchover: &Switchover) {
+        let Some(to) = self.index(&switchover.to) else {
+            let floating_ip = self.settings.floating_ip.name.to_string();
+            let node = switchover.to.to_string();
+            return self.answer(id, Err(CommandError::UnknownNode { floating_ip, node }));
+        };
+        if let Some(reason) = self.refusal(now, to, switchover.force) {
+            return self.answer(id, Err(CommandError::Refused { reason }));
+        }
+        let holder = self.reader.placement().and_then(|placement| self.index(placement.holder()?));
+        if holder == Some(to) {
+            return self.answer(id, Ok(Done::AlreadyThere { node: switchover.to.clone() }));
+        }
+        if switchover.dry_run {
+            let from = holder.map(|holder| self.id(holder));
+            return self.answer(id, Ok(Done::WouldMove { from, to: switchover.to.clone() }));
+        }
+        self.set_hold(Hold::None);
+        self.begin_move(now, Cause::Switchover, holder, to, None);
+        let Some(moving) = &mut self.moving else { return };
+        moving.forced = switchover.force;
+        if switchover.wait {
+            moving.asked_by = Some(id);
+        } else {
+            let started = Done::MoveStarted { id: moving.id };
+            self.answer(id, Ok(started));
+        }
+    }
+
+    /// Why a switchover to `to` may not begin now.
+    fn refusal(&self, now: Instant, to: usize, force: bool) -> Option<String> {
+        let node = self.id(to);
+        if self.stopping {
+            return Some("the monitor is stopping".to_owned());
+        }
+        if let Some(moving) = &self.moving {
+            return Some(format!("move {} to {} is in flight; wait for its end", moving.id, self.id(moving.to)));
+        }
+        if !self.may_request(now, 0) {
+            return Some("this monitor does not hold the lease; ask the one that does".to_owned());
+        }
+        if let Some(Placement::Stranger { description, .. }) = self.reader.placement() {
+            return Some(format!("the address is on {description}, which is no node; take it from there first"));
+        }
+        if force {
+            return None;
+        }
+        if self.paused.is_some() {
+            return Some("it is paused; resume it first, or use force".to_owned());
+        }
+        if let Some(reason) = &self.impossible[to] {
+            return Some(format!("{node} cannot take the address: {reason}"));
+        }
+        match self.watch.health(to) {
+            Health::Healthy => None,
+            Health::Unhealthy => {
+                let reason =
+                    self.watch.reason(Subject::Node(to)).map_or_else(String::new, |reason| format!(": {reason}"));
+                Some(format!("{node} is down{reason}; use force to move there all the same"))
+            }
+            Health::Unknown => Some(format!("it is not known yet whether {node} is well; try again, or use force")),
+        }
+    }
+
+    fn begin_move(&mut self, now: Instant, cause: Cause, from: Option<usize>, to: usize, detect: Option<Duration>) {
+        self.next_move += 1;
+        let id = self.next_move;
+        self.reader.abandon();
+        self.moving = Some(Move::new(id, cause, from, to, now));
+        let from = from.map(|node| self.id(node));
+        self.events.push_back(EventKind::MoveStarted { id, from, to: self.id(to), cause, detect });
+    }
+}

@@ -1,0 +1,752 @@
+//! One move: request, observe, request, observe, until the placement reads as wanted and the service answers.
+//!
+//! A move is a reconciler. Each reading is compared with what is wanted, and brings at most one request; a lost reply,
+//! a half-done move and a fresh start are the same case.
+
+use std::time::{Duration, Instant};
+
+use super::watch::{Evidence, Subject};
+use super::{Action, CallId, CommandId, Engine, Knowledge, backoff, cadence};
+use crate::command::{CommandError, Done};
+use crate::event::{Cause, EventKind, MoveId, Receipt, Step, StepRecord, Verification};
+use crate::mover::{Accepted, MoveError, Placement, ReleaseMode, Strategy, Token};
+use crate::policy::{Policy, Verify};
+use crate::status::Health;
+
+/// How often a provider may say that a resource does not exist (yet) before it is believed.
+///
+/// # Source
+/// Eventual consistency: a resource may be "not found" for a while after it was made or changed.
+const NOT_FOUND_LIMIT: u32 = 8;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    Release(ReleaseMode),
+    Claim,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    /// No reply yet.
+    OnTheWire(CallId),
+    /// Accepted then; not done before a reading shows it.
+    Accepted(Instant),
+    /// It may or may not have taken effect.
+    Unknown(Instant),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The address is being brought to the target.
+    Placing,
+    /// It is there since then, and the service is to answer through it.
+    Verifying(Instant),
+}
+
+/// How a move ends without success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// There was no longer a reason for it.
+    Cancelled,
+    /// It failed: the next one waits a little.
+    Failed,
+}
+
+#[derive(Debug)]
+pub(super) struct Move {
+    pub(super) id: MoveId,
+    pub(super) cause: Cause,
+    pub(super) from: Option<usize>,
+    pub(super) to: usize,
+    pub(super) mover: usize,
+    /// An operator insists on the target.
+    pub(super) forced: bool,
+    pub(super) asked_by: Option<CommandId>,
+    started: Instant,
+    step_started: Instant,
+    steps: Vec<StepRecord>,
+    phase: Phase,
+    /// The newest request.
+    sent: Option<(Request, Outcome)>,
+    /// Past the point of no return.
+    committed: bool,
+    /// A release of this move may have taken effect: one reading of "free" is enough.
+    released: bool,
+    /// The node that the address is to be taken from.
+    source: Option<usize>,
+    source_token: Option<Token>,
+    /// Nodes that it was claimed for.
+    tried: Vec<usize>,
+    /// Requests in a row that failed.
+    attempts: u32,
+    /// Since when the present release or claim has been waited for.
+    wait_from: Instant,
+    /// What the poll cadence counts from.
+    poll_from: Instant,
+    next_read: Instant,
+    throttled: u32,
+    /// No request is repeated before.
+    retry_at: Option<Instant>,
+    stuck: Option<String>,
+    stuck_rounds: u32,
+    cancelled: Option<&'static str>,
+    token: Option<Token>,
+}
+
+impl Move {
+    pub(super) fn new(id: MoveId, cause: Cause, from: Option<usize>, to: usize, now: Instant) -> Self {
+        Self {
+            id,
+            cause,
+            from,
+            to,
+            mover: 0,
+            forced: false,
+            asked_by: None,
+            started: now,
+            step_started: now,
+            steps: Vec::new(),
+            phase: Phase::Placing,
+            sent: None,
+            committed: false,
+            released: false,
+            source: from,
+            source_token: None,
+            tried: Vec::new(),
+            attempts: 0,
+            wait_from: now,
+            poll_from: now,
+            next_read: now,
+            throttled: 0,
+            retry_at: None,
+            stuck: None,
+            stuck_rounds: 0,
+            cancelled: None,
+            token: None,
+        }
+    }
+
+    pub(super) fn stuck(&self) -> Option<&str> {
+        self.stuck.as_deref()
+    }
+
+    fn is_on_the_wire(&self) -> bool {
+        matches!(self.sent, Some((_, Outcome::OnTheWire(_))))
+    }
+
+    /// Sets the time of the next look, after one was answered.
+    pub(super) fn note_reading(&mut self, now: Instant, throttled: bool, rng: &mut fastrand::Rng) {
+        self.throttled = if throttled { self.throttled + 1 } else { 0 };
+        self.next_read = now
+            + if throttled {
+                backoff(self.throttled, Duration::from_millis(400), Duration::from_secs(5), rng)
+            } else {
+                cadence(now.saturating_duration_since(self.poll_from))
+            };
+    }
+
+    /// When the placement is to be read next.
+    pub(super) fn next_read(&self, sweep: Instant) -> Option<Instant> {
+        match self.phase {
+            _ if self.is_on_the_wire() => None,
+            Phase::Placing => Some(self.next_read),
+            Phase::Verifying(_) => Some(sweep),
+        }
+    }
+
+    /// When it wants to be looked at, apart from readings and replies.
+    pub(super) fn next(&self, policy: &Policy) -> Option<Instant> {
+        match self.phase {
+            Phase::Verifying(since) => Some(since + policy.verify_timeout),
+            Phase::Placing => Some(self.wait_from + self.patience(policy)),
+        }
+    }
+
+    /// How long the present wait may take.
+    fn patience(&self, policy: &Policy) -> Duration {
+        match self.sent {
+            None | Some((Request::Release(ReleaseMode::Graceful), _)) => policy.release_timeout,
+            Some((Request::Release(ReleaseMode::Forced), _)) => policy.forced_release_timeout,
+            Some((Request::Claim, _)) => policy.claim_timeout,
+        }
+    }
+
+    fn is_out_of_patience(&self, now: Instant, policy: &Policy) -> bool {
+        now >= self.wait_from + self.patience(policy)
+    }
+
+    fn finish_step(&mut self, now: Instant, step: Step) -> EventKind {
+        let duration = now.saturating_duration_since(self.step_started);
+        self.step_started = now;
+        self.steps.push(StepRecord::new(step, duration));
+        EventKind::StepFinished { id: self.id, step, duration }
+    }
+
+    /// True if the newest step that was finished is `step`.
+    fn last_step_is(&self, step: Step) -> bool {
+        self.steps.last().is_some_and(|record| record.step == step)
+    }
+}
+
+impl Engine {
+    /// Looks after the move in flight: what does not wait for a reading or a reply.
+    pub(super) fn drive(&mut self, now: Instant) {
+        let Some(moving) = &self.moving else { return };
+        if moving.is_on_the_wire() {
+            return;
+        }
+        if !moving.committed && !self.may_go_on(now) {
+            return;
+        }
+        let Some(moving) = &self.moving else { return };
+        match moving.phase {
+            Phase::Verifying(since) => self.drive_verification(now, since),
+            Phase::Placing => {
+                let unreadable = matches!(self.reader.knowledge(), Knowledge::Unknown { .. });
+                if unreadable && moving.stuck.is_none() && moving.is_out_of_patience(now, &self.settings.policy) {
+                    self.give_up(now, "the provider could not be read".to_owned());
+                }
+            }
+        }
+    }
+
+    /// Whether a move that has changed nothing yet still has its reason. Ends it if not.
+    fn may_go_on(&mut self, now: Instant) -> bool {
+        let Some(moving) = &self.moving else { return false };
+        if let Some((_, Outcome::Unknown(at))) = moving.sent
+            && self.reader.answered().is_none_or(|answered| answered <= at)
+        {
+            return true;
+        }
+        let recovered = |from: &usize| moving.cause == Cause::Failover && self.watch.health(*from) == Health::Healthy;
+        let unfit = self.watch.health(moving.to) == Health::Unhealthy || self.impossible[moving.to].is_some();
+        if let Some(why) = moving.cancelled {
+            self.fail(now, Ending::Cancelled, why.to_owned());
+        } else if moving.from.as_ref().is_some_and(recovered) {
+            self.fail(now, Ending::Cancelled, "cancelled: the holder recovered".to_owned());
+        } else if !self.may_request(now, moving.mover) {
+            self.fail(now, Ending::Failed, "this monitor no longer holds the lease".to_owned());
+        } else if unfit && !moving.forced {
+            let except: Vec<_> = moving.tried.iter().copied().chain(moving.from).chain([moving.to]).collect();
+            match self.first_healthy(&except) {
+                Some(next) => {
+                    self.retarget(next, "the target is no longer fit to receive the address");
+                    return true;
+                }
+                None => self.fail(now, Ending::Failed, "the target is no longer fit to receive the address".to_owned()),
+            }
+        } else {
+            return true;
+        }
+        false
+    }
+
+    /// Compares the newest reading with what is wanted.
+    pub(super) fn advance_move(&mut self, now: Instant) {
+        let Some(moving) = &self.moving else { return };
+        if moving.is_on_the_wire() || !moving.committed && !self.may_go_on(now) {
+            return;
+        }
+        let Some(seen) = self.reader.placement().cloned() else { return };
+        let Some(moving) = &mut self.moving else { return };
+        match &seen {
+            Placement::Held { node, token, .. } => {
+                let Some(node) = self.settings.nodes.iter().position(|known| known.id == *node) else { return };
+                if moving.cause == Cause::Switchover && moving.source.is_none() && moving.sent.is_none() {
+                    moving.source = Some(node);
+                    moving.from = Some(node);
+                }
+                if node == moving.to || moving.tried.contains(&node) && moving.source != Some(node) {
+                    let token = token.clone();
+                    self.land(now, node, token);
+                } else if moving.source == Some(node) {
+                    moving.source_token = Some(token.clone());
+                    self.take_away(now, seen);
+                } else {
+                    let error = format!("lost a race: the address is on {} now", self.id(node));
+                    self.fail(now, Ending::Failed, error);
+                }
+            }
+            Placement::Transition { to: Some(to), .. } => {
+                let to = self.settings.nodes.iter().position(|known| known.id == *to);
+                if to.is_some() && to == moving.source && to != Some(moving.to) {
+                    self.take_away(now, seen);
+                } else if moving.is_out_of_patience(now, &self.settings.policy) {
+                    self.next_target(now, "the claim did not end in time", to);
+                }
+            }
+            Placement::Transition { to: None, .. } => self.await_released(now, seen),
+            Placement::Free => {
+                if moving.released || moving.committed || self.reader.agreed_free() {
+                    self.put(now, seen);
+                } else if let Some(due) = self.reader.agreement_due() {
+                    moving.next_read = due;
+                }
+            }
+            Placement::Split { .. } => self.put(now, seen),
+            Placement::Stranger { description, .. } => {
+                let error = format!("lost a race: the address is on {description}, which is no node");
+                self.fail(now, Ending::Failed, error);
+            }
+        }
+    }
+
+    /// The address is still where it shall leave.
+    fn take_away(&mut self, now: Instant, seen: Placement) {
+        let Some(moving) = &self.moving else { return };
+        let policy = &self.settings.policy;
+        match self.settings.movers[moving.mover].strategy {
+            Strategy::Overwrite => self.put(now, seen),
+            Strategy::ReleaseFirst => match &moving.sent {
+                Some((Request::Release(mode), Outcome::Accepted(_))) => {
+                    if moving.is_out_of_patience(now, policy) {
+                        self.escalate(now, seen, *mode);
+                    }
+                }
+                Some((Request::Release(_) | Request::Claim, _)) | None => {
+                    if moving.is_out_of_patience(now, policy) && moving.stuck.is_none() {
+                        self.give_up(now, "the release was not accepted in time".to_owned());
+                    } else {
+                        self.send(now, Request::Release(ReleaseMode::Graceful), seen);
+                    }
+                }
+            },
+        }
+    }
+
+    /// The address is leaving its holder.
+    fn await_released(&mut self, now: Instant, seen: Placement) {
+        let Some(moving) = &mut self.moving else { return };
+        match moving.sent {
+            None if moving.cause != Cause::Rescue && !moving.committed => {
+                let error = "lost a race: somebody else has begun to move the address".to_owned();
+                return self.fail(now, Ending::Failed, error);
+            }
+            None => {
+                if moving.stuck.is_none() || moving.retry_at.is_none_or(|at| at <= now) {
+                    self.escalate(now, seen, ReleaseMode::Graceful);
+                }
+                return;
+            }
+            Some(_) => {}
+        }
+        moving.released = true;
+        if !moving.last_step_is(Step::Release) {
+            let event = moving.finish_step(now, Step::Release);
+            self.events.push_back(event);
+        }
+        self.commit(now);
+        let Some(moving) = &self.moving else { return };
+        if moving.is_out_of_patience(now, &self.settings.policy) {
+            let mode = match moving.sent {
+                Some((Request::Release(mode), _)) => mode,
+                Some((Request::Claim, _)) | None => ReleaseMode::Graceful,
+            };
+            self.escalate(now, seen, mode);
+        }
+    }
+
+    /// A release does not end: force it, if that is allowed, or say that the move is stuck.
+    fn escalate(&mut self, now: Instant, seen: Placement, mode: ReleaseMode) {
+        let Some(moving) = &self.moving else { return };
+        let down = moving.source.is_none_or(|source| self.watch.health(source) != Health::Healthy);
+        let served = self.watch.evidence(Subject::Address, moving.wait_from) == Evidence::Healthy;
+        let may = self.settings.movers[moving.mover].can_force && self.settings.policy.force_release;
+        if mode == ReleaseMode::Graceful && may && (down || moving.forced || !served) {
+            self.send(now, Request::Release(ReleaseMode::Forced), seen);
+        } else {
+            self.give_up(now, "the release did not end in time".to_owned());
+        }
+    }
+
+    /// Nobody holds the address (or the mover overwrites): it goes to the target, or to whom it can.
+    fn put(&mut self, now: Instant, seen: Placement) {
+        let Some(moving) = &mut self.moving else { return };
+        let overwrites = seen != Placement::Free;
+        if !overwrites && matches!(moving.sent, Some((Request::Release(_), _))) {
+            moving.sent = None;
+            moving.wait_from = now;
+            let events = if moving.last_step_is(Step::Release) {
+                vec![moving.finish_step(now, Step::AwaitReleased)]
+            } else {
+                vec![moving.finish_step(now, Step::Release), moving.finish_step(now, Step::AwaitReleased)]
+            };
+            if let Some(token) = moving.source_token.take() {
+                self.reader.retire(&token);
+            }
+            self.events.extend(events);
+            self.commit(now);
+        }
+        let Some(moving) = &mut self.moving else { return };
+        if moving.sent.is_some() || moving.attempts > 0 {
+            let split = matches!(seen, Placement::Split { .. });
+            let accepted = matches!(moving.sent, Some((Request::Claim, Outcome::Accepted(_))));
+            if moving.is_out_of_patience(now, &self.settings.policy) && moving.stuck.is_none() {
+                return self.next_target(now, "the claim did not take effect in time", None);
+            }
+            if accepted && !split {
+                return;
+            }
+        } else if moving.stuck.is_none() {
+            moving.wait_from = now;
+        }
+        if !self.choose_landing(now) {
+            return;
+        }
+        self.send(now, Request::Claim, seen);
+    }
+
+    /// Makes sure that the target can still receive the address, or takes another: a healthy node that this move has
+    /// not tried, else the node that was healthy last (rule 7). False if there is none.
+    fn choose_landing(&mut self, now: Instant) -> bool {
+        let Some(moving) = &self.moving else { return false };
+        let fit = |node: usize| self.impossible[node].is_none() && !moving.tried.contains(&node);
+        let claimed_before = matches!(moving.sent, Some((Request::Claim, _)));
+        if moving.forced || fit(moving.to) && self.watch.health(moving.to) != Health::Unhealthy || claimed_before {
+            return true;
+        }
+        let healthy = self.first_healthy(&moving.tried);
+        let best = healthy.or_else(|| {
+            let nodes = (0..self.settings.nodes.len()).filter(|node| fit(*node) && moving.committed);
+            nodes.max_by_key(|node| (self.watch.last_healthy(*node), std::cmp::Reverse(*node)))
+        });
+        match best {
+            Some(node) if node == moving.to => true,
+            Some(node) => {
+                self.retarget(node, "the target is no longer fit to receive the address");
+                true
+            }
+            None => {
+                self.give_up(now, "no node can receive the address".to_owned());
+                false
+            }
+        }
+    }
+
+    /// Sends a request, unless one was sent too lately or the lease does not allow it.
+    fn send(&mut self, now: Instant, request: Request, seen: Placement) {
+        let Some(moving) = &self.moving else { return };
+        if moving.retry_at.is_some_and(|at| at > now) {
+            return;
+        }
+        let mover = moving.mover;
+        if !self.may_request(now, mover) {
+            return;
+        }
+        let call = self.call();
+        self.reader.abandon();
+        let Some(moving) = &mut self.moving else { return };
+        let escalates = matches!(moving.sent, Some((Request::Release(ReleaseMode::Graceful), _)))
+            && request == Request::Release(ReleaseMode::Forced);
+        if escalates || moving.stuck.is_some() {
+            moving.wait_from = now;
+        }
+        moving.retry_at = None;
+        moving.sent = Some((request, Outcome::OnTheWire(call)));
+        let (id, to, source) = (moving.id, moving.to, moving.source);
+        match request {
+            Request::Release(mode) => {
+                if mode == ReleaseMode::Forced {
+                    let node = source.map(|source| self.id(source));
+                    self.events.push_back(EventKind::ReleaseForced { id, node });
+                }
+                self.actions.push_back(Action::Release { call, mover, seen, mode });
+            }
+            Request::Claim => {
+                let to = self.id(to);
+                self.actions.push_back(Action::Claim { call, mover, to, seen });
+            }
+        }
+    }
+
+    /// Takes the reply to the request on the wire.
+    pub(super) fn end_request(&mut self, now: Instant, call: CallId, reply: Result<Accepted, MoveError>) {
+        let Some(moving) = &mut self.moving else { return };
+        let request = match moving.sent {
+            Some((request, Outcome::OnTheWire(sent))) if sent == call => request,
+            Some(_) | None => return,
+        };
+        moving.poll_from = now;
+        moving.next_read = now;
+        match reply {
+            Ok(accepted) => {
+                moving.sent = Some((request, Outcome::Accepted(now)));
+                moving.attempts = 0;
+                let event = match request {
+                    Request::Release(_) => {
+                        moving.released = true;
+                        (!moving.last_step_is(Step::Release)).then(|| moving.finish_step(now, Step::Release))
+                    }
+                    Request::Claim => {
+                        moving.token = accepted.token;
+                        if !moving.tried.contains(&moving.to) {
+                            moving.tried.push(moving.to);
+                        }
+                        (!moving.last_step_is(Step::Claim)).then(|| moving.finish_step(now, Step::Claim))
+                    }
+                };
+                self.events.extend(event);
+                self.commit(now);
+            }
+            Err(error) => self.end_refused(now, request, &error),
+        }
+    }
+
+    fn end_refused(&mut self, now: Instant, request: Request, error: &MoveError) {
+        let Some(moving) = &mut self.moving else { return };
+        moving.attempts = moving.attempts.saturating_add(1);
+        let mut pause = |base: u64, most: u64| {
+            now + backoff(moving.attempts, Duration::from_millis(base), Duration::from_millis(most), &mut self.rng)
+        };
+        let text = crate::chain(error);
+        match error {
+            MoveError::OutcomeUnknown { .. } | MoveError::TimedOut { .. } => {
+                moving.retry_at = Some(pause(500, 5000));
+                moving.sent = Some((request, Outcome::Unknown(now)));
+                moving.released |= matches!(request, Request::Release(_));
+            }
+            MoveError::Throttled { .. } | MoveError::NotYet { .. } => {
+                let at = pause(200, 5000);
+                moving.retry_at = Some(at);
+                moving.next_read = at;
+                moving.forget_request(request);
+            }
+            MoveError::Conflict { .. } => {
+                moving.retry_at = Some(pause(100, 5000));
+                moving.forget_request(request);
+                if matches!(request, Request::Release(_)) && !moving.committed && !moving.released {
+                    self.fail(now, Ending::Failed, text);
+                }
+            }
+            MoveError::NotFound { .. } if moving.attempts < NOT_FOUND_LIMIT => {
+                moving.retry_at = Some(pause(200, 5000));
+                moving.forget_request(request);
+            }
+            MoveError::NotFound { .. } | MoveError::Impossible { .. } => {
+                moving.attempts = 0;
+                moving.forget_request(request);
+                match request {
+                    Request::Claim => {
+                        let to = moving.to;
+                        moving.tried.push(to);
+                        self.set_impossible(now, to, Some(text));
+                    }
+                    Request::Release(_) => self.give_up(now, text),
+                }
+            }
+            MoveError::Denied { .. } => {
+                moving.forget_request(request);
+                self.give_up(now, text);
+            }
+        }
+    }
+
+    /// No way on: a move that has changed nothing fails; one past its point of no return is stuck, and tries again
+    /// later with all nodes.
+    fn give_up(&mut self, now: Instant, error: String) {
+        let Some(moving) = &mut self.moving else { return };
+        if !moving.committed {
+            return self.fail(now, Ending::Failed, error);
+        }
+        moving.stuck_rounds = moving.stuck_rounds.saturating_add(1);
+        let wait = backoff(moving.stuck_rounds, Duration::from_secs(5), Duration::from_secs(60), &mut self.rng);
+        moving.retry_at = Some(now + wait);
+        moving.next_read = now + wait.min(self.settings.sweep);
+        moving.sent = None;
+        moving.attempts = 0;
+        moving.tried.clear();
+        moving.wait_from = now + wait;
+        if moving.stuck.replace(error.clone()).is_none() {
+            let (id, asked_by) = (moving.id, moving.asked_by.take());
+            self.events.push_back(EventKind::FloatingIpStuck { id, error: error.clone() });
+            if let Some(command) = asked_by {
+                let reason = format!("the move is stuck and will be retried: {error}");
+                self.answer(command, Err(CommandError::MoveFailed { reason, unchanged: false }));
+            }
+        }
+    }
+
+    /// The target did not take the address: the next one, if there is one.
+    fn next_target(&mut self, now: Instant, why: &'static str, hanging: Option<usize>) {
+        let Some(moving) = &mut self.moving else { return };
+        let old = moving.to;
+        if !moving.tried.contains(&old) {
+            moving.tried.push(old);
+        }
+        match self.first_healthy(&self.moving.as_ref().map_or_else(Vec::new, |moving| moving.tried.clone())) {
+            Some(next) => {
+                self.retarget(next, why);
+                if let Some(moving) = &mut self.moving {
+                    moving.source = hanging.or(moving.source);
+                    moving.wait_from = now;
+                    moving.next_read = now;
+                }
+            }
+            None => self.give_up(now, why.to_owned()),
+        }
+    }
+
+    fn retarget(&mut self, to: usize, why: &'static str) {
+        let Some(moving) = &mut self.moving else { return };
+        let (id, from) = (moving.id, moving.to);
+        moving.to = to;
+        moving.sent = None;
+        moving.attempts = 0;
+        moving.retry_at = None;
+        let (from, to) = (self.id(from), self.id(to));
+        self.events.push_back(EventKind::MoveRetargeted { id, from, to, reason: why.to_owned() });
+    }
+
+    fn commit(&mut self, now: Instant) {
+        let Some(moving) = &mut self.moving else { return };
+        if !std::mem::replace(&mut moving.committed, true) {
+            if moving.cause != Cause::Switchover {
+                self.budget.spend(now);
+            }
+            self.save(now);
+        }
+    }
+
+    /// A reading shows the address on `node`, where this move wants it.
+    fn land(&mut self, now: Instant, node: usize, token: Token) {
+        let Some(moving) = &mut self.moving else { return };
+        moving.to = node;
+        if matches!(moving.phase, Phase::Verifying(_)) {
+            return;
+        }
+        if moving.sent.is_some() {
+            if !moving.last_step_is(Step::Claim) {
+                let event = moving.finish_step(now, Step::Claim);
+                self.events.push_back(event);
+            }
+            let event = moving.finish_step(now, Step::AwaitClaimed);
+            self.events.push_back(event);
+        }
+        if let Some(old) = moving.source_token.take().filter(|old| *old != token) {
+            self.reader.retire(&old);
+        }
+        moving.token = Some(token);
+        moving.stuck = None;
+        moving.sent = None;
+        if !moving.tried.contains(&node) {
+            moving.tried.push(node);
+        }
+        if !moving.steps.is_empty() {
+            self.commit(now);
+        }
+        if self.settings.policy.verify == Verify::Off || !self.watch.verifies() {
+            return self.finish(now, Verification::Skipped);
+        }
+        if let Some(moving) = &mut self.moving {
+            moving.phase = Phase::Verifying(now);
+        }
+        self.watch.void_address(now);
+        self.watch.urge_address(true);
+        self.watch.demand(Subject::Address, now, now);
+    }
+
+    fn drive_verification(&mut self, now: Instant, since: Instant) {
+        let Some(moving) = &mut self.moving else { return };
+        if self.watch.evidence(Subject::Address, since) == Evidence::Healthy {
+            let event = moving.finish_step(now, Step::Verify);
+            self.events.push_back(event);
+            return self.finish(now, Verification::Verified);
+        }
+        let except: Vec<_> = moving.tried.iter().copied().chain([moving.to]).collect();
+        let (id, to, forced) = (moving.id, moving.to, moving.forced);
+        let requires = self.settings.policy.verify == Verify::Require && self.watch.served();
+        let next = self.first_healthy(&except).filter(|_| requires && !forced);
+        let hopeless = next.is_some() && self.watch.health(to) == Health::Unhealthy;
+        if !hopeless && now < since + self.settings.policy.verify_timeout {
+            return;
+        }
+        if self.watch.served() {
+            let (node, reason) = (self.id(to), self.watch.reason(Subject::Address));
+            self.events.push_back(EventKind::VerificationFailed { id, node, reason });
+        } else {
+            self.events.push_back(EventKind::VerificationImpossible { id });
+        }
+        match next {
+            Some(next) => {
+                self.retarget(next, "the service did not answer through the floating address");
+                if let Some(moving) = &mut self.moving {
+                    moving.phase = Phase::Placing;
+                    moving.source = Some(to);
+                    moving.released = false;
+                    moving.wait_from = now;
+                    moving.poll_from = now;
+                    moving.next_read = now;
+                }
+                self.reader.abandon();
+            }
+            None if requires => {
+                let node = self.id(to);
+                let error =
+                    format!("the address is on {node} and stays there, but the service does not answer through it");
+                self.fail(now, Ending::Failed, error);
+            }
+            None => self.finish(now, Verification::Unverified),
+        }
+    }
+
+    fn finish(&mut self, now: Instant, verification: Verification) {
+        let Some(moving) = self.moving.take() else { return };
+        let from = moving.from.map(|node| self.id(node));
+        let mut receipt = Receipt::new(moving.id, from, self.id(moving.to), moving.cause);
+        receipt.duration = now.saturating_duration_since(moving.started);
+        receipt.steps = moving.steps;
+        receipt.token = moving.token;
+        receipt.verification = verification;
+        self.events.push_back(EventKind::MoveFinished(receipt.clone()));
+        if let Some(command) = moving.asked_by {
+            self.answer(command, Ok(Done::Moved(receipt)));
+        }
+        self.unchanged_failures = 0;
+        self.end_move(now, moving.from);
+    }
+
+    fn fail(&mut self, now: Instant, ending: Ending, error: String) {
+        let Some(moving) = self.moving.take() else { return };
+        let unchanged = !moving.committed;
+        let from = moving.from.map(|node| self.id(node));
+        let to = self.id(moving.to);
+        self.events.push_back(EventKind::MoveFailed { id: moving.id, from, to, error: error.clone(), unchanged });
+        if let Some(command) = moving.asked_by {
+            self.answer(command, Err(CommandError::MoveFailed { reason: error, unchanged }));
+        }
+        if ending == Ending::Failed {
+            self.unchanged_failures = self.unchanged_failures.saturating_add(1);
+            let (base, most) = (Duration::from_secs(1), Duration::from_secs(60));
+            self.hold_off = Some(now + backoff(self.unchanged_failures, base, most, &mut self.rng));
+        }
+        self.end_move(now, moving.from);
+    }
+
+    fn end_move(&mut self, now: Instant, from: Option<usize>) {
+        self.watch.urge_address(false);
+        self.last_move_end = Some(now);
+        if let Some(from) = from {
+            self.next_ready[from] = now;
+        }
+    }
+
+    /// Takes back a move that has changed nothing yet, as soon as that is known.
+    pub(super) fn cancel_voluntary(&mut self, now: Instant, why: &'static str) {
+        if let Some(moving) = &mut self.moving {
+            moving.cancelled = Some(why);
+        }
+        self.drive(now);
+    }
+}
+
+impl Move {
+    /// The request changed nothing: the next reading decides afresh. A release that was forced stays so.
+    fn forget_request(&mut self, request: Request) {
+        self.sent = match request {
+            Request::Release(ReleaseMode::Forced) => {
+                Some((Request::Release(ReleaseMode::Graceful), Outcome::Accepted(self.wait_from)))
+            }
+            Request::Release(ReleaseMode::Graceful) | Request::Claim => None,
+        };
+    }
+}

@@ -1,0 +1,463 @@
+//! The health of the nodes and of the floating address, and whether the monitor must suspect itself.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use super::{CheckSettings, Settings};
+use crate::event::EventKind;
+use crate::health::{ProbeId, Track};
+use crate::node::{Host, Node};
+use crate::probe::{Verdict, Via};
+use crate::status::Health;
+
+/// What a probe is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A node, by its own host.
+    Node(usize),
+    /// The floating address.
+    Address,
+}
+
+impl Subject {
+    pub(crate) fn via(self) -> Via {
+        match self {
+            Self::Node(_) => Via::Direct,
+            Self::Address => Via::Floating,
+        }
+    }
+}
+
+/// One check of one subject.
+#[derive(Debug)]
+struct Line {
+    check: usize,
+    track: Track,
+    error: Option<String>,
+    warnings: Vec<String>,
+}
+
+/// All checks of one subject, and their combination.
+#[derive(Debug)]
+struct Watched {
+    lines: Vec<Line>,
+    health: Health,
+    healthy_since: Option<Instant>,
+}
+
+impl Watched {
+    fn new(checks: &[CheckSettings], wanted: impl Fn(&CheckSettings) -> bool, origin: Instant, salt: u64) -> Self {
+        let lines = checks
+            .iter()
+            .enumerate()
+            .filter(|(_, check)| wanted(check))
+            .map(|(index, check)| Line {
+                check: index,
+                track: Track::new(check.health, origin + phase(check, salt)),
+                error: None,
+                warnings: Vec::new(),
+            })
+            .collect();
+        Self { lines, health: Health::Unknown, healthy_since: None }
+    }
+
+    /// All checks must be healthy; one that is down is enough to be down.
+    fn combined(&self) -> Health {
+        if self.lines.iter().any(|line| line.track.health() == Health::Unhealthy) {
+            Health::Unhealthy
+        } else if !self.lines.is_empty() && self.lines.iter().all(|line| line.track.health() == Health::Healthy) {
+            Health::Healthy
+        } else {
+            Health::Unknown
+        }
+    }
+
+    fn failing(&self) -> Option<&Line> {
+        let down = self.lines.iter().find(|line| line.track.health() == Health::Unhealthy);
+        down.or_else(|| self.lines.iter().find(|line| line.track.reason().is_some()))
+    }
+}
+
+/// The first probe comes within one fast interval, so that little time passes until everything is known; its place in
+/// there spreads the steady probes as well.
+fn phase(check: &CheckSettings, salt: u64) -> Duration {
+    check.health.fast_interval.mul_f64((salt >> 32) as f64 / 2_f64.powi(32))
+}
+
+/// When the holder began to fail, and who could then have borne witness that the network works.
+#[derive(Debug)]
+struct Onset {
+    witnesses: Vec<usize>,
+}
+
+/// Whether one question about fresh evidence has an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// Every check says so, in probes that began late enough.
+    Healthy,
+    /// A check says the opposite.
+    Failed,
+    /// Probes that will tell are under way.
+    Pending,
+    /// No probe tells, and none is under way.
+    Missing,
+}
+
+#[derive(Debug)]
+pub(crate) struct Watch {
+    nodes: Vec<Watched>,
+    address: Watched,
+    local: Vec<bool>,
+    onset: Option<Onset>,
+    suspects_itself: bool,
+    announced_all_down: bool,
+    announced_unreachable: bool,
+    served: bool,
+    next_id: ProbeId,
+    begun: Vec<(ProbeId, Subject, usize)>,
+    dropped: Vec<ProbeId>,
+    events: Vec<EventKind>,
+}
+
+impl Watch {
+    pub(crate) fn new(settings: &Settings, served: bool) -> Self {
+        let Settings { nodes, checks, origin, seed, .. } = settings;
+        // The same target has the same phase in every floating IP of a process, so that it is probed once for all.
+        let salt = |host: &Host| {
+            let mut hasher = DefaultHasher::new();
+            (seed, host).hash(&mut hasher);
+            hasher.finish()
+        };
+        Self {
+            nodes: nodes.iter().map(|node| Watched::new(checks, |c| c.direct, *origin, salt(&node.host))).collect(),
+            address: Watched::new(checks, |c| c.verifies, *origin, salt(&settings.floating_ip.address)),
+            local: nodes.iter().map(|node: &Node| node.local).collect(),
+            onset: None,
+            suspects_itself: false,
+            announced_all_down: false,
+            announced_unreachable: false,
+            served,
+            next_id: 0,
+            begun: Vec::new(),
+            dropped: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    fn subject(&self, subject: Subject) -> &Watched {
+        match subject {
+            Subject::Node(node) => &self.nodes[node],
+            Subject::Address => &self.address,
+        }
+    }
+
+    fn subject_mut(&mut self, subject: Subject) -> &mut Watched {
+        match subject {
+            Subject::Node(node) => &mut self.nodes[node],
+            Subject::Address => &mut self.address,
+        }
+    }
+
+    pub(crate) fn health(&self, node: usize) -> Health {
+        self.nodes[node].health
+    }
+
+    pub(crate) fn healthy_since(&self, node: usize) -> Option<Instant> {
+        self.nodes[node].healthy_since
+    }
+
+    /// The newest reason against `subject`, while it still counts.
+    pub(crate) fn reason(&self, subject: Subject) -> Option<crate::probe::Reason> {
+        self.subject(subject).failing().and_then(|line| line.track.reason().cloned())
+    }
+
+    /// When the last healthy probe of a node began: the measure of who was well most lately.
+    pub(crate) fn last_healthy(&self, node: usize) -> Option<Instant> {
+        self.nodes[node].lines.iter().filter_map(|line| line.track.newest_healthy()).min()
+    }
+
+    /// When the node's newest failed probe began.
+    pub(crate) fn last_failed(&self, node: usize) -> Option<Instant> {
+        let failing = |line: &&Line| line.track.health() != Health::Healthy;
+        self.nodes[node].lines.iter().filter(failing).filter_map(|line| line.track.newest_failed()).max()
+    }
+
+    /// When the node's current row of failures began.
+    pub(crate) fn first_failure(&self, node: usize) -> Option<Instant> {
+        self.nodes[node].lines.iter().filter_map(|line| line.track.first_failure()).min()
+    }
+
+    /// True if something points to a failure of the node.
+    pub(crate) fn is_suspect(&self, node: usize, now: Instant) -> bool {
+        let watched = &self.nodes[node];
+        watched.health == Health::Unhealthy || watched.lines.iter().any(|line| line.track.is_suspect(now))
+    }
+
+    /// True if the address can be probed at all.
+    pub(crate) fn verifies(&self) -> bool {
+        !self.address.lines.is_empty()
+    }
+
+    /// True if the service has ever answered through the address.
+    pub(crate) fn served(&self) -> bool {
+        self.served
+    }
+
+    /// True while every node is said to be down at once.
+    pub(crate) fn all_nodes_down(&self) -> bool {
+        self.announced_all_down
+    }
+
+    /// True while the monitor must suspect itself rather than the holder (rule 5).
+    pub(crate) fn suspects_itself(&self) -> bool {
+        self.suspects_itself
+    }
+
+    pub(crate) fn take_begun(&mut self) -> Vec<(ProbeId, Subject, usize)> {
+        std::mem::take(&mut self.begun)
+    }
+
+    pub(crate) fn take_dropped(&mut self) -> Vec<ProbeId> {
+        std::mem::take(&mut self.dropped)
+    }
+
+    pub(crate) fn take_events(&mut self) -> Vec<EventKind> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// What probes of `subject` that began at `since` or later say.
+    pub(crate) fn evidence(&self, subject: Subject, since: Instant) -> Evidence {
+        let lines = &self.subject(subject).lines;
+        if lines.iter().any(|line| line.track.failed_since(since)) {
+            Evidence::Failed
+        } else if !lines.is_empty() && lines.iter().all(|line| line.track.healthy_since(since)) {
+            Evidence::Healthy
+        } else if lines.iter().any(|line| !line.track.healthy_since(since) && line.track.outstanding_since(since)) {
+            Evidence::Pending
+        } else {
+            Evidence::Missing
+        }
+    }
+
+    /// Begins a probe of every check of `subject` that has had none since `since`.
+    pub(crate) fn demand(&mut self, subject: Subject, since: Instant, now: Instant) {
+        for index in 0..self.subject(subject).lines.len() {
+            let track = &self.subject(subject).lines[index].track;
+            if !track.started_since(since) && track.has_room() {
+                self.begin(subject, index, now);
+            }
+        }
+    }
+
+    fn begin(&mut self, subject: Subject, index: usize, now: Instant) {
+        self.next_id += 1;
+        let id = self.next_id;
+        let line = &mut self.subject_mut(subject).lines[index];
+        line.track.begin(id, now);
+        let check = line.check;
+        self.begun.push((id, subject, check));
+    }
+
+    /// Forgets what was seen through the floating address: it is elsewhere now.
+    pub(crate) fn void_address(&mut self, now: Instant) {
+        for line in &mut self.address.lines {
+            self.dropped.extend(line.track.void(now));
+        }
+        self.address.health = Health::Unknown;
+    }
+
+    /// Probes the address at the fast interval, whatever is known of it, while a move waits for it.
+    pub(crate) fn urge_address(&mut self, urgent: bool) {
+        self.address.lines.iter_mut().for_each(|line| line.track.urge(urgent));
+    }
+
+    /// Takes the result of the probe `id`. Drops it if nobody waits for it any more.
+    pub(crate) fn end(
+        &mut self,
+        now: Instant,
+        settings: &Settings,
+        id: ProbeId,
+        started: Instant,
+        result: Result<Verdict, String>,
+        holder: Option<usize>,
+    ) {
+        let subjects = (0..self.nodes.len()).map(Subject::Node).chain([Subject::Address]);
+        let found = subjects
+            .flat_map(|subject| (0..self.subject(subject).lines.len()).map(move |index| (subject, index)))
+            .find(|(subject, index)| self.subject(*subject).lines[*index].track.awaits(id));
+        let Some((subject, index)) = found else { return };
+        let about = match subject {
+            Subject::Node(node) => Some(node),
+            Subject::Address => holder,
+        };
+        let in_step = holder.is_some_and(|holder| subject != Subject::Node(holder) && self.is_suspect(holder, now));
+        let line = &mut self.subject_mut(subject).lines[index];
+        let node = about.map(|node| settings.nodes[node].id.clone());
+        let probe = settings.checks[line.check].kind;
+        match result {
+            Err(error) => {
+                line.track.end_without_verdict(id);
+                if line.error.is_none() {
+                    line.error = Some(error.clone());
+                    self.events.push(EventKind::ProbeErrored { node, probe, via: subject.via(), error });
+                }
+            }
+            Ok(verdict) => {
+                line.error = None;
+                let dropped = line.track.end(id, started, &verdict, in_step);
+                let news: Vec<_> = verdict.warnings.iter().filter(|w| !line.warnings.contains(w)).cloned().collect();
+                line.warnings = verdict.warnings.clone();
+                self.dropped.extend(dropped);
+                let warned = |warning| EventKind::ProbeWarned { node: node.clone(), probe, warning };
+                self.events.extend(news.into_iter().map(warned));
+                if verdict.is_healthy() {
+                    match subject {
+                        Subject::Address => self.served = true,
+                        Subject::Node(node) => self.another_answered(now, node, holder),
+                    }
+                }
+            }
+        }
+    }
+
+    /// A node other than the holder answered: the network works, so what was seen of the holder before is void if the
+    /// monitor suspected itself.
+    fn another_answered(&mut self, now: Instant, node: usize, holder: Option<usize>) {
+        let Some(holder) = holder.filter(|holder| *holder != node && !self.local[node] && self.suspects_itself) else {
+            return;
+        };
+        for line in &mut self.nodes[holder].lines {
+            self.dropped.extend(line.track.void(now));
+        }
+        self.end_suspicion();
+    }
+
+    fn end_suspicion(&mut self) {
+        self.onset = None;
+        self.suspects_itself = false;
+        if std::mem::take(&mut self.announced_all_down) {
+            self.events.push(EventKind::AllNodesDownEnded {});
+        }
+    }
+
+    /// Brings the combined healths up to date, and says what has changed.
+    pub(crate) fn refresh(&mut self, now: Instant, settings: &Settings, holder: Option<usize>, moving: bool) {
+        for (node, watched) in self.nodes.iter_mut().enumerate() {
+            watched.lines.iter_mut().for_each(|line| {
+                line.track.expire(now);
+            });
+            let (before, after) = (watched.health, watched.combined());
+            watched.health = after;
+            let id = settings.nodes[node].id.clone();
+            match after {
+                Health::Healthy => {
+                    watched.healthy_since.get_or_insert(now);
+                }
+                Health::Unhealthy | Health::Unknown => watched.healthy_since = None,
+            }
+            if before != after {
+                self.events.extend(match after {
+                    Health::Healthy => Some(EventKind::NodeCameUp { node: id }),
+                    Health::Unknown => Some(EventKind::NodeBecameUnknown { node: id }),
+                    Health::Unhealthy => watched.failing().and_then(|line| {
+                        let reason = line.track.reason()?.clone();
+                        Some(EventKind::NodeWentDown { node: id, failures: line.track.failures(), reason })
+                    }),
+                });
+            }
+        }
+        self.address.lines.iter_mut().for_each(|line| {
+            line.track.expire(now);
+        });
+        self.address.health = self.address.combined();
+        self.refresh_suspicion(holder);
+        self.refresh_reachability(settings, holder, moving);
+    }
+
+    fn refresh_suspicion(&mut self, holder: Option<usize>) {
+        let Some(holder) = holder else { return self.end_suspicion() };
+        if self.nodes[holder].health != Health::Unhealthy && self.first_failure(holder).is_none() {
+            if self.nodes[holder].health == Health::Healthy || !self.suspects_itself {
+                self.end_suspicion();
+            }
+            return;
+        }
+        let others = || (0..self.nodes.len()).filter(|node| *node != holder);
+        let remote: Vec<_> = others().filter(|node| !self.local[*node]).collect();
+        let witnesses =
+            || remote.iter().copied().filter(|node| self.nodes[*node].health != Health::Unhealthy).collect();
+        let onset = self.onset.take().unwrap_or_else(|| Onset { witnesses: witnesses() });
+        let nobody_could_tell = remote.is_empty() && others().next().is_some() && !self.local[holder];
+        let all_fail = !onset.witnesses.is_empty()
+            && onset
+                .witnesses
+                .iter()
+                .all(|node| self.first_failure(*node).is_some() || self.health(*node) == Health::Unhealthy);
+        if nobody_could_tell || all_fail {
+            self.suspects_itself = true;
+        }
+        self.onset = Some(onset);
+        let all_down = remote.iter().chain([&holder]).all(|node| self.nodes[*node].health == Health::Unhealthy);
+        if self.suspects_itself && all_down && !self.announced_all_down {
+            self.announced_all_down = true;
+            self.events.push(EventKind::AllNodesDown {});
+        }
+    }
+
+    fn refresh_reachability(&mut self, settings: &Settings, holder: Option<usize>, moving: bool) {
+        match self.address.health {
+            Health::Healthy => {
+                if std::mem::take(&mut self.announced_unreachable) {
+                    self.events.push(EventKind::AddressReachable {});
+                }
+            }
+            Health::Unhealthy => {
+                let well = holder.filter(|holder| !moving && self.nodes[*holder].health == Health::Healthy);
+                if let (Some(holder), Some(reason), false) =
+                    (well, self.reason(Subject::Address), self.announced_unreachable)
+                {
+                    self.announced_unreachable = true;
+                    let node = settings.nodes[holder].id.clone();
+                    self.events.push(EventKind::AddressUnreachable { node, reason });
+                }
+            }
+            Health::Unknown => {}
+        }
+    }
+
+    /// Begins every probe that is due. While the holder is suspect, the others and the address are probed in step with
+    /// it, so that there is evidence as fresh as its newest failure (rule 1, rule 3).
+    pub(crate) fn begin_due(&mut self, now: Instant, holder: Option<usize>) {
+        let mut in_step = false;
+        let subjects = holder
+            .map(Subject::Node)
+            .into_iter()
+            .chain((0..self.nodes.len()).map(Subject::Node))
+            .chain([Subject::Address]);
+        for subject in subjects.collect::<Vec<_>>() {
+            for index in 0..self.subject(subject).lines.len() {
+                if self.subject(subject).lines[index].track.due().is_some_and(|due| due <= now) {
+                    self.begin(subject, index, now);
+                    in_step |=
+                        holder.is_some_and(|holder| subject == Subject::Node(holder) && self.is_suspect(holder, now));
+                }
+            }
+        }
+        if in_step {
+            let candidates = (0..self.nodes.len())
+                .filter(|node| Some(*node) != holder && self.nodes[*node].health != Health::Unhealthy)
+                .map(Subject::Node)
+                .chain([Subject::Address]);
+            for subject in candidates.collect::<Vec<_>>() {
+                self.demand(subject, now, now);
+            }
+        }
+    }
+
+    /// When the next probe is due or the next verdict becomes too old.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        let lines = self.nodes.iter().chain([&self.address]).flat_map(|watched| &watched.lines);
+        let just_after = |expiry: Instant| expiry + Duration::from_nanos(1);
+        lines.flat_map(|line| [line.track.due(), line.track.expiry().map(just_after)]).flatten().min()
+    }
+}

@@ -1,0 +1,525 @@
+//! The owner loop: one task owns every engine; probes and calls run in spawned tasks and bring their results here.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
+use tracing::{Instrument, Span};
+
+use super::Orchestrator;
+use super::handle::Ask;
+use super::shared_probe::{Key, SharedProbes};
+use super::state_file::StateFile;
+use crate::command::{CommandError, Done};
+use crate::durable::Durable;
+use crate::engine::{Action, CallId, CheckSettings, CommandId, Engine, Settings};
+use crate::event::{Event, EventKind};
+use crate::health::ProbeId;
+use crate::lease::{Grant, LeaseError};
+use crate::mover::{Accepted, AddressMover, MoveError, Placement, Readiness};
+use crate::node::{Host, NodeId};
+use crate::probe::{ProbeError, Reason, Target, Verdict, Via};
+use crate::setup::Setup;
+
+/// How many probes run at once; more wait for their turn.
+const PROBES_AT_ONCE: usize = 4096;
+
+/// How much later than the probe's own deadline the driver ends it.
+const PROBE_BACKSTOP: Duration = Duration::from_millis(100);
+
+/// How much later than the mover's own deadline the driver ends a call.
+const CALL_BACKSTOP: Duration = Duration::from_millis(500);
+
+/// How long a stopping monitor goes on with moves that are past their point of no return.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(60);
+
+/// How soon a lease that is held by another, or whose store did not answer, is asked for again.
+const LEASE_RETRY: Duration = Duration::from_secs(1);
+
+/// What a spawned task brings back.
+#[derive(Debug)]
+enum Output {
+    Probe { started: Instant, result: Result<Verdict, ProbeError> },
+    Reading { slot: usize, call: CallId, reading: Result<Placement, MoveError> },
+    Reply { slot: usize, call: CallId, reply: Result<Accepted, MoveError> },
+    Readiness { slot: usize, call: CallId, answer: Result<Readiness, MoveError> },
+    Lease { slot: usize, asked: Instant, grant: Result<Option<Grant>, LeaseError> },
+    Saved { slot: usize, error: Option<String> },
+}
+
+/// What a task was for, in case it panics and brings nothing back.
+#[derive(Debug, Clone, Copy)]
+enum Purpose {
+    Locate { slot: usize, call: CallId },
+    Request { slot: usize, call: CallId },
+    Ready { slot: usize, call: CallId },
+    Lease { slot: usize },
+    Save { slot: usize },
+}
+
+/// One floating IP.
+#[derive(Debug)]
+struct Slot {
+    setup: Setup,
+    engine: Engine,
+    state: Option<StateFile>,
+    saving: bool,
+    unsaved: Option<Durable>,
+    save_failed: bool,
+    due: Option<Instant>,
+    waiting: HashMap<CommandId, oneshot::Sender<Result<Done, CommandError>>>,
+    span: Span,
+    move_span: Option<Span>,
+}
+
+#[derive(Debug)]
+pub(super) struct Driver {
+    slots: Vec<Slot>,
+    inbox: mpsc::Receiver<Ask>,
+    events: broadcast::Sender<Arc<Event>>,
+    tasks: JoinSet<Output>,
+    purposes: HashMap<Id, Purpose>,
+    probes: SharedProbes,
+    limit: Arc<Semaphore>,
+    timers: BinaryHeap<Reverse<(Instant, usize)>>,
+    next_command: CommandId,
+    stopping: bool,
+}
+
+fn now() -> Instant {
+    TokioInstant::now().into_std()
+}
+
+impl Driver {
+    pub(super) fn new(orchestrator: Orchestrator) -> Self {
+        let Orchestrator { slots, sweep, seed, asks: _, inbox, events } = orchestrator;
+        let origin = now();
+        let slots = slots.into_iter().map(|(setup, state, remembered)| {
+            let settings = Settings {
+                floating_ip: setup.floating_ip.clone(),
+                nodes: setup.nodes.clone(),
+                checks: setup.checks.iter().map(check_settings).collect(),
+                movers: setup.movers.iter().map(|mover| mover.capabilities()).collect(),
+                policy: setup.policy.clone(),
+                leased: setup.lease.is_some(),
+                sweep,
+                origin,
+                seed,
+            };
+            Slot {
+                span: tracing::info_span!("floating_ip", floating_ip = %setup.floating_ip.name),
+                engine: Engine::new(origin, settings, &remembered),
+                setup,
+                state,
+                saving: false,
+                unsaved: None,
+                save_failed: false,
+                due: None,
+                waiting: HashMap::new(),
+                move_span: None,
+            }
+        });
+        Self {
+            slots: slots.collect(),
+            inbox,
+            events,
+            tasks: JoinSet::new(),
+            purposes: HashMap::new(),
+            probes: SharedProbes::default(),
+            limit: Arc::new(Semaphore::new(PROBES_AT_ONCE)),
+            timers: BinaryHeap::new(),
+            next_command: 0,
+            stopping: false,
+        }
+    }
+
+    pub(super) async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        let mut timer = pin!(sleep_until(TokioInstant::now()));
+        let mut grace_ends = None;
+        for slot in 0..self.slots.len() {
+            self.ask_lease(slot, Duration::ZERO);
+            self.pump(slot);
+        }
+        loop {
+            if let Some(ends) = grace_ends
+                && (now() >= ends || self.slots.iter().all(|slot| slot.engine.is_at_rest()))
+            {
+                break;
+            }
+            let wake = self.timers.peek().map(|Reverse((due, _))| *due);
+            let wake = wake.into_iter().chain(grace_ends).min();
+            if let Some(wake) = wake
+                && timer.deadline() != TokioInstant::from_std(wake)
+            {
+                timer.as_mut().reset(TokioInstant::from_std(wake));
+            }
+            tokio::select! {
+                biased;
+                () = &mut shutdown, if grace_ends.is_none() => {
+                    grace_ends = Some(now() + SHUTDOWN_GRACE);
+                    self.begin_shutdown();
+                }
+                () = &mut timer, if wake.is_some() => self.take_timers(),
+                Some(ask) = self.inbox.recv() => self.take_ask(ask),
+                Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
+                    self.take(ended);
+                    while let Some(ended) = self.tasks.try_join_next_with_id() {
+                        self.take(ended);
+                    }
+                }
+            }
+        }
+        self.finish().await;
+    }
+
+    fn begin_shutdown(&mut self) {
+        self.stopping = true;
+        for slot in 0..self.slots.len() {
+            self.slots[slot].engine.handle_shutdown(now());
+            self.pump(slot);
+        }
+    }
+
+    /// Ends what is under way, writes what is to be remembered and gives the leases up.
+    async fn finish(mut self) {
+        self.inbox.close();
+        self.probes.abort_all();
+        while self.slots.iter().any(|slot| slot.saving) {
+            let Some(ended) = self.tasks.join_next_with_id().await else { break };
+            if let Ok((_, Output::Saved { .. })) | Err(_) = ended {
+                self.take(ended);
+            }
+        }
+        self.tasks.abort_all();
+        for slot in &self.slots {
+            if let Some(lease) = &slot.setup.lease {
+                match timeout(CALL_BACKSTOP, lease.release()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::warn!(parent: &slot.span, error = crate::chain(&error), "the lease was not released");
+                    }
+                    Err(_) => tracing::warn!(parent: &slot.span, "the lease was not released in time"),
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, ended: Result<(Id, Output), JoinError>) {
+        match ended {
+            Ok((id, Output::Probe { started, result })) => {
+                let result = result.map_err(|error| crate::chain(&error));
+                self.take_probe(id, started, &result);
+            }
+            Ok((id, output)) => {
+                self.purposes.remove(&id);
+                self.take_output(output);
+            }
+            Err(error) => {
+                let id = error.id();
+                if let Some(purpose) = self.purposes.remove(&id) {
+                    self.take_output(purpose.failed(error));
+                } else {
+                    let result = Err("the probe panicked".to_owned());
+                    self.take_probe(id, now(), &result);
+                }
+            }
+        }
+    }
+
+    fn take_probe(&mut self, id: Id, started: Instant, result: &Result<Verdict, String>) {
+        let Some((_, askers)) = self.probes.remove(id) else { return };
+        for (slot, probe) in askers {
+            self.slots[slot].engine.handle_probe(now(), probe, started, result.clone());
+            self.pump(slot);
+        }
+    }
+
+    fn take_output(&mut self, output: Output) {
+        let slot = match output {
+            Output::Probe { .. } => return,
+            Output::Reading { slot, call, reading } => {
+                self.slots[slot].engine.handle_reading(now(), call, reading);
+                slot
+            }
+            Output::Reply { slot, call, reply } => {
+                self.slots[slot].engine.handle_reply(now(), call, reply);
+                slot
+            }
+            Output::Readiness { slot, call, answer } => {
+                self.slots[slot].engine.handle_readiness(now(), call, answer);
+                slot
+            }
+            Output::Lease { slot, asked, grant } => {
+                let again = match &grant {
+                    Ok(Some(grant)) => grant.valid_for / 3,
+                    Ok(None) | Err(_) => LEASE_RETRY,
+                };
+                match grant {
+                    Ok(grant) => self.slots[slot].engine.handle_grant(now(), asked, grant),
+                    Err(error) => {
+                        let span = &self.slots[slot].span;
+                        tracing::warn!(parent: span, error = crate::chain(&error), "the lease could not be renewed");
+                    }
+                }
+                self.ask_lease(slot, again);
+                slot
+            }
+            Output::Saved { slot, error } => {
+                self.end_save(slot, error);
+                return;
+            }
+        };
+        self.pump(slot);
+    }
+
+    fn take_ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::Status(reply) => {
+                let now = now();
+                // The asker may have gone; then nobody misses the answer.
+                drop(reply.send(self.slots.iter().map(|slot| slot.engine.status(now)).collect()));
+            }
+            Ask::Command { floating_ip, command, reply } => {
+                let slot = self.slots.iter().position(|slot| *slot.setup.floating_ip.name == *floating_ip);
+                let Some(slot) = slot else {
+                    drop(reply.send(Err(CommandError::UnknownFloatingIp { name: floating_ip })));
+                    return;
+                };
+                self.next_command += 1;
+                self.slots[slot].waiting.insert(self.next_command, reply);
+                self.slots[slot].engine.handle_command(now(), self.next_command, command);
+                self.pump(slot);
+            }
+        }
+    }
+
+    fn take_timers(&mut self) {
+        let now = now();
+        while let Some(Reverse((due, slot))) = self.timers.peek().copied() {
+            if due > now {
+                break;
+            }
+            self.timers.pop();
+            if self.slots[slot].due == Some(due) {
+                self.slots[slot].due = None;
+                self.slots[slot].engine.handle_timeout(now);
+                self.pump(slot);
+            }
+        }
+    }
+
+    /// Carries out what the engine of `slot` wants, tells what happened, and sets its timer.
+    fn pump(&mut self, slot: usize) {
+        while let Some(kind) = self.slots[slot].engine.poll_event() {
+            self.tell(slot, kind);
+        }
+        while let Some(action) = self.slots[slot].engine.poll_action() {
+            self.act(slot, action);
+        }
+        let due = self.slots[slot].engine.poll_timeout();
+        if self.slots[slot].due != due {
+            self.slots[slot].due = due;
+            self.timers.extend(due.map(|due| Reverse((due, slot))));
+        }
+    }
+
+    fn tell(&mut self, slot: usize, kind: EventKind) {
+        let Slot { setup, span, move_span, .. } = &mut self.slots[slot];
+        if let EventKind::MoveStarted { id, to, .. } = &kind {
+            *move_span = Some(tracing::info_span!(parent: &*span, "move", id, node = %to));
+        }
+        {
+            let _entered = move_span.as_ref().unwrap_or(span).enter();
+            if kind.is_trouble() {
+                tracing::warn!("{kind}");
+            } else {
+                tracing::info!("{kind}");
+            }
+        }
+        if let EventKind::MoveFinished(_) | EventKind::MoveFailed { .. } = &kind {
+            *move_span = None;
+        }
+        let event = Event::new(SystemTime::now(), setup.floating_ip.name.clone(), kind);
+        // Without a subscriber the log has said it.
+        drop(self.events.send(Arc::new(event)));
+    }
+
+    fn act(&mut self, slot: usize, action: Action) {
+        match action {
+            Action::Probe { id, check, node, via } => self.start_probe(slot, id, check, node, via),
+            Action::DropProbe { id } => self.probes.leave((slot, id)),
+            Action::Locate { call, mover } => {
+                let mover = self.slots[slot].setup.movers[mover].clone();
+                let span = self.call_span(slot, "locate");
+                let task = async move {
+                    let reading = match timeout(deadline(&mover), mover.locate()).await {
+                        Ok(reading) => reading,
+                        Err(elapsed) => Err(MoveError::TimedOut { call: "locate", source: elapsed.into() }),
+                    };
+                    Output::Reading { slot, call, reading }
+                };
+                self.spawn(Purpose::Locate { slot, call }, task.instrument(span));
+            }
+            Action::Release { call, mover, seen, mode } => {
+                let mover = self.slots[slot].setup.movers[mover].clone();
+                let span = self.call_span(slot, "release");
+                let task = async move {
+                    let reply = timeout(deadline(&mover), mover.release(&seen, mode)).await;
+                    Output::Reply {
+                        slot,
+                        call,
+                        reply: reply.unwrap_or_else(|elapsed| Err(unknown("release", elapsed))),
+                    }
+                };
+                self.spawn(Purpose::Request { slot, call }, task.instrument(span));
+            }
+            Action::Claim { call, mover, to, seen } => {
+                let mover = self.slots[slot].setup.movers[mover].clone();
+                let span = self.call_span(slot, "claim");
+                let task = async move {
+                    let reply = timeout(deadline(&mover), mover.claim(&to, &seen)).await;
+                    Output::Reply { slot, call, reply: reply.unwrap_or_else(|elapsed| Err(unknown("claim", elapsed))) }
+                };
+                self.spawn(Purpose::Request { slot, call }, task.instrument(span));
+            }
+            Action::Ready { call, mover, node } => {
+                let mover = self.slots[slot].setup.movers[mover].clone();
+                let span = self.call_span(slot, "ready");
+                let task = async move {
+                    let answer = match timeout(deadline(&mover) * 2, mover.ready(&node)).await {
+                        Ok(answer) => answer,
+                        Err(elapsed) => Err(MoveError::TimedOut { call: "ready", source: elapsed.into() }),
+                    };
+                    Output::Readiness { slot, call, answer }
+                };
+                self.spawn(Purpose::Ready { slot, call }, task.instrument(span));
+            }
+            Action::Answer { command, result } => {
+                if let Some(reply) = self.slots[slot].waiting.remove(&command) {
+                    drop(reply.send(result));
+                }
+            }
+            Action::Save(durable) => {
+                self.slots[slot].unsaved = Some(durable);
+                self.begin_save(slot);
+            }
+        }
+    }
+
+    fn call_span(&self, slot: usize, step: &'static str) -> Span {
+        let Slot { span, move_span, .. } = &self.slots[slot];
+        tracing::debug_span!(parent: move_span.as_ref().unwrap_or(span), "step", step)
+    }
+
+    fn spawn(&mut self, purpose: Purpose, task: impl Future<Output = Output> + Send + 'static) {
+        let id = self.tasks.spawn(task).id();
+        self.purposes.insert(id, purpose);
+    }
+
+    fn start_probe(&mut self, slot: usize, id: ProbeId, check: usize, node: Option<NodeId>, via: Via) {
+        let setup = &self.slots[slot].setup;
+        let check = &setup.checks[check];
+        let about = node.and_then(|node| setup.nodes.iter().find(|known| known.id == node)).unwrap_or(&setup.nodes[0]);
+        let host: Host = match via {
+            Via::Direct => about.host.clone(),
+            Via::Floating => setup.floating_ip.address.clone(),
+        };
+        let now = now();
+        let key = Key::new(&check.probe, host.clone(), via, check.health.timeout);
+        if self.probes.join(&key, (slot, id), now) {
+            return;
+        }
+        let target = Target::new(about.id.clone(), host, via, check.health.timeout);
+        let (probe, limit) = (check.probe.clone(), self.limit.clone());
+        let task = async move {
+            let _turn = limit.acquire().await;
+            let started = TokioInstant::now().into_std();
+            let result = match timeout(target.timeout + PROBE_BACKSTOP, probe.probe(&target)).await {
+                Ok(result) => result,
+                Err(_) => Ok(Verdict::unhealthy(Reason::TimedOut { stage: "the whole check".into() })),
+            };
+            Output::Probe { started, result }
+        };
+        let abort = self.tasks.spawn(task.instrument(self.slots[slot].span.clone()));
+        self.probes.insert(key, (slot, id), now, abort);
+    }
+
+    fn ask_lease(&mut self, slot: usize, after: Duration) {
+        if self.stopping {
+            return;
+        }
+        if let Some(lease) = self.slots[slot].setup.lease.clone() {
+            let task = async move {
+                tokio::time::sleep(after).await;
+                let asked = TokioInstant::now().into_std();
+                Output::Lease { slot, asked, grant: lease.acquire().await }
+            };
+            self.spawn(Purpose::Lease { slot }, task);
+        }
+    }
+
+    /// Writes what is to be remembered, one write of a floating IP at a time; the newest wins.
+    fn begin_save(&mut self, slot: usize) {
+        let Slot { state, saving, unsaved, .. } = &mut self.slots[slot];
+        let Some(file) = state.clone().filter(|_| !*saving) else { return };
+        let Some(durable) = unsaved.take() else { return };
+        *saving = true;
+        let at = SystemTime::now();
+        let id = self.tasks.spawn_blocking(move || {
+            let error = file.save(at, durable).err();
+            Output::Saved { slot, error: error.map(|error| format!("{}: {error}", file.path().display())) }
+        });
+        self.purposes.insert(id.id(), Purpose::Save { slot });
+    }
+
+    fn end_save(&mut self, slot: usize, error: Option<String>) {
+        self.slots[slot].saving = false;
+        let failed = error.is_some();
+        let failed_before = std::mem::replace(&mut self.slots[slot].save_failed, failed);
+        if let Some(error) = error.filter(|_| !failed_before) {
+            self.tell(slot, EventKind::StateNotSaved { error });
+        }
+        self.begin_save(slot);
+    }
+}
+
+impl Purpose {
+    /// What a task that panicked, or was ended from outside, counts as.
+    fn failed(self, error: JoinError) -> Output {
+        match self {
+            Self::Locate { slot, call } => {
+                let reading = Err(MoveError::TimedOut { call: "locate", source: error.into() });
+                Output::Reading { slot, call, reading }
+            }
+            Self::Request { slot, call } => Output::Reply { slot, call, reply: Err(unknown("the request", error)) },
+            Self::Ready { slot, call } => {
+                let answer = Err(MoveError::TimedOut { call: "ready", source: error.into() });
+                Output::Readiness { slot, call, answer }
+            }
+            Self::Lease { slot } => {
+                let grant = Err(LeaseError { source: error.into() });
+                Output::Lease { slot, asked: now(), grant }
+            }
+            Self::Save { slot } => Output::Saved { slot, error: Some(error.to_string()) },
+        }
+    }
+}
+
+fn check_settings(check: &crate::setup::Check) -> CheckSettings {
+    CheckSettings { kind: check.probe.kind(), health: check.health, direct: check.direct, verifies: check.verifies }
+}
+
+fn deadline(mover: &Arc<dyn AddressMover>) -> Duration {
+    mover.capabilities().call_timeout + CALL_BACKSTOP
+}
+
+fn unknown(call: &'static str, cause: impl std::error::Error + Send + Sync + 'static) -> MoveError {
+    MoveError::OutcomeUnknown { call, resource: "the floating IP".to_owned(), source: cause.into() }
+}

@@ -1,0 +1,97 @@
+//! Probes under way: one run for all floating IPs that ask the same of the same target at the same time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::{AbortHandle, Id};
+
+use crate::health::ProbeId;
+use crate::node::Host;
+use crate::probe::{HealthProbe, Via};
+
+/// A probe that began at most so long ago serves whoever asks for the same.
+const SHARED: Duration = Duration::from_millis(10);
+
+/// Who asked for a probe.
+pub(super) type Asker = (usize, ProbeId);
+
+/// What makes two probes the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    /// The probe's own address in memory: a shared `Arc` is the same probe.
+    probe: usize,
+    host: Host,
+    via: Via,
+    timeout: Duration,
+}
+
+impl Key {
+    pub(super) fn new(probe: &Arc<dyn HealthProbe>, host: Host, via: Via, timeout: Duration) -> Self {
+        Self { probe: Arc::as_ptr(probe).cast::<()>() as usize, host, via, timeout }
+    }
+}
+
+#[derive(Debug)]
+struct Run {
+    key: Key,
+    started: Instant,
+    abort: AbortHandle,
+    askers: Vec<Asker>,
+}
+
+/// All probes under way.
+#[derive(Debug, Default)]
+pub(super) struct SharedProbes {
+    runs: HashMap<Id, Run>,
+    newest: HashMap<Key, Id>,
+    of: HashMap<Asker, Id>,
+}
+
+impl SharedProbes {
+    /// Joins a probe that has just begun. False if there is none.
+    pub(super) fn join(&mut self, key: &Key, asker: Asker, now: Instant) -> bool {
+        let Some(id) = self.newest.get(key) else { return false };
+        let Some(run) = self.runs.get_mut(id) else { return false };
+        let joins = now.saturating_duration_since(run.started) <= SHARED;
+        if joins {
+            run.askers.push(asker);
+            self.of.insert(asker, *id);
+        }
+        joins
+    }
+
+    pub(super) fn insert(&mut self, key: Key, asker: Asker, started: Instant, abort: AbortHandle) {
+        let id = abort.id();
+        self.newest.insert(key.clone(), id);
+        self.of.insert(asker, id);
+        self.runs.insert(id, Run { key, started, abort, askers: vec![asker] });
+    }
+
+    /// Nobody named `asker` waits any more; the last one to leave ends the probe.
+    pub(super) fn leave(&mut self, asker: Asker) {
+        let Some(id) = self.of.remove(&asker) else { return };
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.askers.retain(|other| *other != asker);
+            if run.askers.is_empty() {
+                run.abort.abort();
+            }
+        }
+    }
+
+    /// Takes an ended probe out: when it began, and who asked for it. `None` if `id` is no probe.
+    pub(super) fn remove(&mut self, id: Id) -> Option<(Instant, Vec<Asker>)> {
+        let run = self.runs.remove(&id)?;
+        if self.newest.get(&run.key) == Some(&id) {
+            self.newest.remove(&run.key);
+        }
+        run.askers.iter().for_each(|asker| {
+            self.of.remove(asker);
+        });
+        Some((run.started, run.askers))
+    }
+
+    pub(super) fn abort_all(&self) {
+        self.runs.values().for_each(|run| run.abort.abort());
+    }
+}
