@@ -1,0 +1,206 @@
+//! Real FTP daemons in network namespaces: what the probes say of them, and whole failovers.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use floatip_core::{HealthProbe, Host as Address, NodeId, Reason, Target, Verdict, Via};
+use floatip_probes::{FtpProbe, ListPath, PingProbe, Secret, TcpProbe};
+use floatip_tests::client::login_and_list;
+use floatip_tests::daemon::{Daemon, Firewall, PASSWORD, USER};
+use floatip_tests::lab::{FLOATING, FTP1, FTP2, Host, Lab};
+use floatip_tests::need::Need;
+use floatip_tests::suite::Suite;
+
+const LAB: &[Need] = &[Need::Lab];
+const FTP: &[Need] = &[Need::Lab, Need::Vsftpd];
+const FIREWALL: &[Need] = &[Need::Lab, Need::Vsftpd, Need::Firewall];
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Long enough for any answer that comes at all.
+const AMPLE: Duration = Duration::from_secs(10);
+/// For what does not answer.
+const SHORT: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    Suite::default()
+        .test("a_login_with_a_listing_is_healthy_directly_and_through_the_address", FTP, LIMIT, healthy)
+        .test("a_killed_daemon_refuses", FTP, LIMIT, killed)
+        .test("a_stopped_daemon_times_out_at_the_banner", FTP, LIMIT, stopped)
+        .test("a_dropped_control_port_times_out_at_connect", FIREWALL, LIMIT, dropped)
+        .test("a_reset_control_port_refuses", FIREWALL, LIMIT, reset)
+        .test("a_wrong_password_is_rejected_with_530_and_not_told", FTP, LIMIT, wrong_password)
+        .test("a_dropped_passive_range_fails_only_a_listing", FIREWALL, LIMIT, passive_dropped)
+        .test("a_daemon_that_recovers_is_healthy_again", FIREWALL, LIMIT, recovered)
+        .test("the_address_answers_as_whoever_has_the_interface", FTP, LIMIT, followed)
+        .test("a_host_answers_ping_until_its_link_is_down", LAB, LIMIT, pinged)
+        .test("labs_stand_side_by_side", LAB, LIMIT, side_by_side)
+        .run()
+}
+
+fn ftp() -> Result<FtpProbe> {
+    Ok(FtpProbe::new(USER, Secret::new(PASSWORD))?)
+}
+
+fn listing() -> Result<FtpProbe> {
+    Ok(ftp()?.list(ListPath::login_directory()))
+}
+
+/// What `probe` says of `address`, asked from the monitor's namespace.
+fn ask(lab: &Lab, probe: &dyn HealthProbe, address: Ipv4Addr, timeout: Duration) -> Result<Verdict> {
+    let via = if address == FLOATING { Via::Floating } else { Via::Direct };
+    let target = Target::new(NodeId::new("node")?, Address::from(std::net::IpAddr::V4(address)), via, timeout);
+    let asked = Instant::now();
+    let verdict = lab.mon().enter(|| -> Result<Verdict> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // Four times over, so that a loaded machine is not mistaken for a hung probe.
+        let answer = runtime.block_on(async { tokio::time::timeout(timeout * 4, probe.probe(&target)).await });
+        Ok(answer.context("the probe does not keep its deadline")??)
+    })??;
+    println!("{} of {address}: {} after {:?}", probe.kind(), in_words(&verdict), asked.elapsed());
+    Ok(verdict)
+}
+
+fn in_words(verdict: &Verdict) -> String {
+    verdict.reason.as_ref().map_or_else(|| "healthy".to_owned(), Reason::to_string)
+}
+
+fn reason(lab: &Lab, probe: &dyn HealthProbe, address: Ipv4Addr, timeout: Duration) -> Result<Reason> {
+    ask(lab, probe, address, timeout)?.reason.context("it is healthy")
+}
+
+fn assert_timed_out(reason: &Reason, at: &str) -> Result<()> {
+    ensure!(*reason == Reason::TimedOut { stage: at.to_owned().into() }, "{reason:?}");
+    Ok(())
+}
+
+fn assert_healthy(lab: &Lab, probe: &dyn HealthProbe, address: Ipv4Addr) -> Result<()> {
+    let verdict = ask(lab, probe, address, AMPLE)?;
+    ensure!(verdict == Verdict::healthy(), "{verdict:?}");
+    Ok(())
+}
+
+fn healthy() -> Result<()> {
+    let lab = Lab::new()?;
+    let _daemon = Daemon::start(&lab, Host::Ftp1)?;
+    lab.attach(Host::Ftp1)?;
+    for address in [FTP1, FLOATING] {
+        assert_healthy(&lab, &listing()?, address)?;
+        assert_healthy(&lab, &ftp()?.list(ListPath::new("/")?), address)?;
+        assert_healthy(&lab, &ftp()?, address)?;
+        assert_healthy(&lab, &TcpProbe::new(21)?, address)?;
+    }
+    Ok(())
+}
+
+fn killed() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, Host::Ftp1)?;
+    daemon.kill()?;
+    for probe in [&listing()? as &dyn HealthProbe, &TcpProbe::new(21)?] {
+        let reason = reason(&lab, probe, FTP1, AMPLE)?;
+        ensure!(reason == Reason::Refused, "{reason:?}");
+    }
+    Ok(())
+}
+
+fn stopped() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, Host::Ftp1)?;
+    daemon.hang()?;
+    assert_timed_out(&reason(&lab, &listing()?, FTP1, SHORT)?, "banner")?;
+    // The kernel still accepts connections for it, which is why a check of the port alone is not enough.
+    assert_healthy(&lab, &TcpProbe::new(21)?, FTP1)?;
+    daemon.go_on()?;
+    assert_healthy(&lab, &listing()?, FTP1)
+}
+
+fn dropped() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, Host::Ftp1)?;
+    daemon.firewall(Firewall::DropControl)?;
+    assert_timed_out(&reason(&lab, &listing()?, FTP1, SHORT)?, "connect")?;
+    assert_timed_out(&reason(&lab, &TcpProbe::new(21)?, FTP1, SHORT)?, "connect")
+}
+
+fn reset() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, Host::Ftp1)?;
+    daemon.firewall(Firewall::RejectControl)?;
+    let reason = reason(&lab, &listing()?, FTP1, AMPLE)?;
+    ensure!(reason == Reason::Refused, "{reason:?}");
+    Ok(())
+}
+
+fn wrong_password() -> Result<()> {
+    let lab = Lab::new()?;
+    let _daemon = Daemon::start(&lab, Host::Ftp1)?;
+    let probe = FtpProbe::new(USER, Secret::new("not-the-password"))?;
+    match reason(&lab, &probe, FTP1, AMPLE)? {
+        Reason::Rejected { stage, code: 530, detail } if stage == "login" => {
+            ensure!(!detail.contains("not-the-password"), "{detail}");
+            Ok(())
+        }
+        other => bail!("{other:?}"),
+    }
+}
+
+fn passive_dropped() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, Host::Ftp1)?;
+    daemon.firewall(Firewall::DropPassive)?;
+    assert_timed_out(&reason(&lab, &listing()?, FTP1, SHORT)?, "data channel")?;
+    assert_healthy(&lab, &ftp()?, FTP1)
+}
+
+fn recovered() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut daemon = Daemon::start(&lab, Host::Ftp1)?;
+    daemon.kill()?;
+    daemon.restart()?;
+    assert_healthy(&lab, &listing()?, FTP1)?;
+    daemon.firewall(Firewall::DropControl)?;
+    daemon.no_firewall()?;
+    assert_healthy(&lab, &listing()?, FTP1)
+}
+
+fn followed() -> Result<()> {
+    let lab = Lab::new()?;
+    let _daemons = (Daemon::start(&lab, Host::Ftp1)?, Daemon::start(&lab, Host::Ftp2)?);
+    let address = SocketAddr::from((FLOATING, 21));
+    for host in [Host::Ftp1, Host::Ftp2] {
+        lab.attach(host)?;
+        assert_healthy(&lab, &listing()?, FLOATING)?;
+        let names = login_and_list(Some(lab.mon()), address, USER, PASSWORD, AMPLE)?;
+        ensure!(names == [format!("node-{}.txt", host.name())], "{names:?}");
+        lab.detach()?;
+        let verdict = ask(&lab, &listing()?, FLOATING, SHORT)?;
+        ensure!(!verdict.is_healthy(), "nobody has the address");
+    }
+    Ok(())
+}
+
+fn pinged() -> Result<()> {
+    let lab = Lab::new()?;
+    lab.attach(Host::Ftp2)?;
+    for address in [FTP1, FTP2, FLOATING] {
+        assert_healthy(&lab, &PingProbe::new(), address)?;
+    }
+    lab.host(Host::Ftp1).ip(["link set eth0 down"])?;
+    lab.detach()?;
+    for address in [FTP1, FLOATING] {
+        ensure!(!ask(&lab, &PingProbe::new(), address, SHORT)?.is_healthy(), "{address} cannot answer");
+    }
+    assert_healthy(&lab, &PingProbe::new(), FTP2)
+}
+
+fn side_by_side() -> Result<()> {
+    let (one, two) = (Lab::new()?, Lab::new()?);
+    one.attach(Host::Ftp1)?;
+    assert_healthy(&one, &PingProbe::new(), FLOATING)?;
+    ensure!(!ask(&two, &PingProbe::new(), FLOATING, SHORT)?.is_healthy(), "the labs are joined");
+    drop(one);
+    two.attach(Host::Ftp2)?;
+    assert_healthy(&two, &PingProbe::new(), FLOATING)
+}
