@@ -1,1 +1,18 @@
-fn main() {}
+//! `floatip` moves a floating IP address between servers when the one that holds it fails.
+
+mod cli;
+mod command;
+mod config;
+mod control;
+#[cfg(feature = "demo")]
+mod demo;
+mod exit;
+mod journal;
+mod lock;
+mod logging;
+mod output;
+mod wiring;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,213 @@
+//! `floatip probe`: one round of all probes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use comfy_table::Table;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use floatip_core::{Check, Host, NodeId, ProbeError, Reason, Target, Verdict, Via, chain};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use crate::cli::ConfigArgs;
+use crate::config::{Config, FloatingIpConfig, Purpose};
+use crate::exit::{Failure, Outcome};
+use crate::output;
+use crate::wiring::Probes;
+
+/// Checks that run at once.
+const PARALLEL: usize = 64;
+/// How much later than a probe's own deadline it is given up.
+const BACKSTOP: Duration = Duration::from_millis(500);
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One check, made or to be made.
+#[derive(Debug, Clone)]
+struct Subject {
+    floating_ip: Arc<str>,
+    check: Check,
+    target: Target,
+}
+
+impl Subject {
+    fn name(&self) -> String {
+        match self.target.via {
+            Via::Direct => self.target.node.to_string(),
+            Via::Floating => "(floating address)".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Finding {
+    subject: Subject,
+    verdict: Result<Verdict, ProbeError>,
+    took: Duration,
+}
+
+pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
+    let config = Config::load(&args.config.config, Purpose::Use)?;
+    for warning in &config.warnings {
+        anstream::eprintln!("{warning}\n");
+    }
+    let mut probes = Probes::default();
+    let mut subjects = Vec::new();
+    for ip in &config.floating_ips {
+        subjects.extend(subjects_of(ip, &probes.checks(ip)?));
+    }
+    let findings = round(subjects).await;
+    let slow = slow_checks(&config, &findings);
+    if args.json {
+        let probes: Vec<_> = findings.iter().map(Finding::json).collect();
+        output::json(&json!({ "probes": probes, "warnings": slow }))?;
+    } else {
+        output::line(table(&findings))?;
+        for warning in &slow {
+            anstream::eprintln!("warning: {warning}");
+        }
+    }
+    let outcome = |finding: &Finding| match &finding.verdict {
+        Ok(verdict) if verdict.is_healthy() => Outcome::Done,
+        Ok(_) => Outcome::Unhealthy,
+        Err(_) => Outcome::ProberFailed,
+    };
+    let outcomes: Vec<_> = findings.iter().map(outcome).collect();
+    let worst = [Outcome::ProberFailed, Outcome::Unhealthy].into_iter().find(|outcome| outcomes.contains(outcome));
+    Ok(worst.unwrap_or(Outcome::Done))
+}
+
+fn subjects_of(ip: &FloatingIpConfig, checks: &[Check]) -> Vec<Subject> {
+    let subject = |check: &Check, node: &NodeId, host: &Host, via| Subject {
+        floating_ip: ip.floating_ip.name.clone(),
+        check: check.clone(),
+        target: Target::new(node.clone(), host.clone(), via, ip.health.timeout),
+    };
+    let mut subjects = Vec::new();
+    for node in ip.nodes.iter().map(|node| &node.node) {
+        let direct = checks.iter().filter(|check| check.direct);
+        subjects.extend(direct.map(|check| subject(check, &node.id, &node.host, Via::Direct)));
+    }
+    if let Some(first) = ip.nodes.first() {
+        // Who holds the address only the provider knows: the first node stands in for the name.
+        let through = checks.iter().filter(|check| check.verifies);
+        subjects.extend(through.map(|check| subject(check, &first.node.id, &ip.floating_ip.address, Via::Floating)));
+    }
+    subjects
+}
+
+/// All checks, some at once, with their findings in the given order.
+async fn round(subjects: Vec<Subject>) -> Vec<Finding> {
+    let permits = Arc::new(Semaphore::new(PARALLEL));
+    let mut running = JoinSet::new();
+    for (number, subject) in subjects.into_iter().enumerate() {
+        let permits = permits.clone();
+        running.spawn(async move {
+            let _permit = permits.acquire_owned().await;
+            (number, examine(subject).await)
+        });
+    }
+    let mut findings = running.join_all().await;
+    findings.sort_by_key(|(number, _)| *number);
+    findings.into_iter().map(|(_, finding)| finding).collect()
+}
+
+async fn examine(subject: Subject) -> Finding {
+    let begun = Instant::now();
+    let answer = timeout(subject.target.timeout + BACKSTOP, subject.check.probe.probe(&subject.target)).await;
+    let verdict =
+        answer.unwrap_or_else(|_| Ok(Verdict::unhealthy(Reason::TimedOut { stage: "the whole check".into() })));
+    Finding { took: begun.elapsed(), subject, verdict }
+}
+
+/// Checks that take longer than the time from one to the next when it matters most.
+fn slow_checks(config: &Config, findings: &[Finding]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for ip in &config.floating_ips {
+        let fast = ip.health.fast_interval;
+        let slowest = findings
+            .iter()
+            .filter(|finding| finding.subject.floating_ip == ip.floating_ip.name && finding.is_healthy())
+            .max_by_key(|finding| finding.took);
+        if let Some(finding) = slowest.filter(|finding| finding.took > fast) {
+            warnings.push(format!(
+                "{}: a healthy check by {} took {} ms, longer than `fast_interval` ({}): every check will be taken for \
+                 a slow one, and several will run at once; make `fast_interval` longer",
+                ip.floating_ip.name,
+                finding.subject.check.probe.kind(),
+                finding.took.as_millis(),
+                humantime::format_duration(fast),
+            ));
+        }
+    }
+    warnings
+}
+
+impl Finding {
+    fn is_healthy(&self) -> bool {
+        self.verdict.as_ref().is_ok_and(Verdict::is_healthy)
+    }
+
+    fn result(&self) -> &'static str {
+        match &self.verdict {
+            Ok(verdict) if verdict.is_healthy() => "healthy",
+            Ok(_) => "unhealthy",
+            Err(_) => "error",
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match &self.verdict {
+            Ok(verdict) => verdict.reason.as_ref().map(Reason::to_string),
+            Err(error) => Some(chain(error)),
+        }
+    }
+
+    fn warnings(&self) -> &[String] {
+        self.verdict.as_ref().map_or(&[], |verdict| &verdict.warnings)
+    }
+
+    fn json(&self) -> Value {
+        let target = &self.subject.target;
+        json!({
+            "floating_ip": self.subject.floating_ip,
+            "node": (target.via == Via::Direct).then_some(&target.node),
+            "via": target.via,
+            "host": target.host,
+            "probe": self.subject.check.probe.kind(),
+            "result": self.result(),
+            "reason": self.detail(),
+            "warnings": self.warnings(),
+            "duration_ms": (self.took.as_secs_f64() * 1e6).round() / 1e3,
+        })
+    }
+}
+
+fn table(findings: &[Finding]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header(["floating IP", "node", "host", "probe", "result", "time", "detail"]);
+    for finding in findings {
+        let detail: Vec<_> = finding.detail().into_iter().chain(finding.warnings().iter().cloned()).collect();
+        table.add_row([
+            finding.subject.floating_ip.to_string(),
+            finding.subject.name(),
+            finding.subject.target.host.to_string(),
+            finding.subject.check.probe.kind().to_owned(),
+            finding.result().to_owned(),
+            format!("{} ms", finding.took.as_millis()),
+            detail.join("; "),
+        ]);
+    }
+    table
+}

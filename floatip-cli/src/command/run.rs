@@ -1,0 +1,134 @@
+//! `floatip run`: the monitor.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use floatip_core::Orchestrator;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::once;
+use crate::cli::ConfigArgs;
+use crate::config::{Config, Purpose};
+use crate::control::{self, Server};
+use crate::exit::{self, Failure, Outcome};
+use crate::journal::{EventLog, Journal, Newest};
+use crate::lock::{self, Lock};
+use crate::wiring;
+
+/// How long answers that are under way may take once the monitor has stopped.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// How long the last events may take to be written.
+const LAST_EVENTS: Duration = Duration::from_secs(5);
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Append every event to this file, as one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    event_log: Option<PathBuf>,
+    /// Listen for status, move, pause and resume at this Unix socket [default: the configuration's `control`, else
+    /// /run/floatip/control.sock]
+    #[arg(long, value_name = "SOCKET", env = "FLOATIP_CONTROL")]
+    control: Option<PathBuf>,
+    /// Decide once, move if need be, and end, as for cron.
+    #[arg(long)]
+    once: bool,
+}
+
+pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
+    let config = Config::load(&args.config.config, Purpose::Use)?;
+    for warning in &config.warnings {
+        warn!("{}", warning.line());
+    }
+    let socket = args.control.clone().or_else(|| config.control.clone());
+    let socket = socket.unwrap_or_else(|| control::DEFAULT_SOCKET.into());
+    let stop = Stop::on_signals()?;
+    let lock_file = match &config.state_dir {
+        Some(state_dir) => state_dir.join("floatip.lock"),
+        None => lock::beside(&socket),
+    };
+    let _lock = Lock::acquire(&lock_file)?;
+    let log = args.event_log.as_deref().map(EventLog::open).transpose()?;
+    let orchestrator = wiring::orchestrator(&config).await?;
+    let journal = Journal::new(orchestrator.handle().subscribe(), log);
+    let newest = journal.newest();
+    let journal = tokio::spawn(journal.run());
+    let outcome = if args.once {
+        once::run(&config, orchestrator, stop).await
+    } else {
+        serve(&config, orchestrator, &socket, newest, stop).await
+    };
+    if timeout(LAST_EVENTS, journal).await.is_err() {
+        warn!("the last events could not be written in time");
+    }
+    outcome
+}
+
+async fn serve(
+    config: &Config,
+    orchestrator: Orchestrator,
+    socket: &Path,
+    newest: watch::Receiver<Newest>,
+    stop: Stop,
+) -> Result<Outcome, Failure> {
+    let (ended, mut end) = watch::channel(());
+    let answered = async move {
+        // An error is the end too.
+        end.changed().await.ok();
+    };
+    let answering = tokio::spawn(Server::bind(socket)?.serve(orchestrator.handle(), newest, answered));
+    info!(control = %socket.display(), floating_ips = config.floating_ips.len(), "monitoring");
+    orchestrator.run(stop.wait()).await;
+    drop(ended);
+    let aborted = answering.abort_handle();
+    match timeout(LAST_ANSWERS, answering).await {
+        Ok(Ok(Ok(()))) => (),
+        Ok(Ok(Err(error))) => warn!(%error, "the control socket failed"),
+        Ok(Err(error)) => warn!(%error, "the control socket failed"),
+        Err(_) => aborted.abort(),
+    }
+    info!("ended");
+    Ok(Outcome::Done)
+}
+
+/// Whether this process was asked to end.
+#[derive(Debug, Clone)]
+pub(super) struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// SIGTERM and SIGINT ask for a clean end; a second one ends the process at once.
+    fn on_signals() -> Result<Self, Failure> {
+        let install = |kind| signal(kind).map_err(|source| Failure::System { action: "watch for signals", source });
+        let mut term = install(SignalKind::terminate())?;
+        let mut interrupt = install(SignalKind::interrupt())?;
+        let (tell, told) = watch::channel(false);
+        tokio::spawn(async move {
+            either(&mut term, &mut interrupt).await;
+            info!("ending; a second signal ends at once");
+            tell.send_replace(true);
+            either(&mut term, &mut interrupt).await;
+            std::process::exit(exit::FAILED.into());
+        });
+        Ok(Self(told))
+    }
+
+    /// Completes once the process was asked to end.
+    pub(super) async fn wait(mut self) {
+        // An error means that nobody watches for signals any more: then nobody asks.
+        if self.0.wait_for(|asked| *asked).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn either(a: &mut Signal, b: &mut Signal) {
+    tokio::select! {
+        _ = a.recv() => (),
+        _ = b.recv() => (),
+    }
+}

@@ -1,0 +1,123 @@
+//! `floatip status`: what a running monitor knows.
+
+use anstyle::{AnsiColor, Style};
+use clap::Args as ClapArgs;
+use comfy_table::Table;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::cli::MonitorArgs;
+use crate::control::Client;
+use crate::exit::{Failure, Outcome};
+use crate::output;
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    monitor: MonitorArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is shown of the monitor's answer.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    floating_ips: Vec<FloatingIp>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct FloatingIp {
+    pub(super) name: String,
+    address: String,
+    state: String,
+    holder: Option<String>,
+    placement: String,
+    pause_reason: Option<String>,
+    #[serde(rename = "move")]
+    moving: Option<Move>,
+    nodes: Vec<Node>,
+    last_event: Option<LastEvent>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Move {
+    to: String,
+    stuck: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Node {
+    name: String,
+    host: String,
+    health: String,
+    reason: Option<String>,
+    not_ready: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LastEvent {
+    at: String,
+    summary: String,
+}
+
+pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
+    let client = Client::connect(&args.monitor.socket()?).await?;
+    let answer = client.status().await?;
+    if args.json {
+        output::json(&answer)?;
+    } else {
+        for ip in read(answer)? {
+            show(&ip)?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// The floating IPs in a monitor's answer.
+pub(super) fn read(answer: Value) -> Result<Vec<FloatingIp>, Failure> {
+    let answer: Answer = serde_json::from_value(answer).map_err(|error| Failure::System {
+        action: "understand the monitor (is it of another version?)",
+        source: error.into(),
+    })?;
+    Ok(answer.floating_ips)
+}
+
+fn show(ip: &FloatingIp) -> Result<(), Failure> {
+    let bold = Style::new().bold();
+    let colour = Style::new().fg_color(Some(colour(&ip.state).into()));
+    let holder = match &ip.holder {
+        Some(holder) => format!("on {holder}"),
+        None => ip.placement.clone(),
+    };
+    let (name, state) = (&ip.name, ip.state.replace('_', " "));
+    output::line(format_args!("{bold}{name}{bold:#} {}: {colour}{state}{colour:#}, {holder}", ip.address))?;
+    if let Some(reason) = &ip.pause_reason {
+        output::line(format_args!("  paused: {reason}"))?;
+    }
+    if let Some(moving) = &ip.moving {
+        let stuck = moving.stuck.as_ref().map_or_else(String::new, |stuck| format!(", stuck: {stuck}"));
+        output::line(format_args!("  moving to {}{stuck}", moving.to))?;
+    }
+    if let Some(event) = &ip.last_event {
+        output::line(format_args!("  since {}: {}", event.at, event.summary))?;
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header(["node", "host", "health", "reason"]);
+    for node in &ip.nodes {
+        let not_ready = node.not_ready.as_ref().map(|reason| format!("not ready: {reason}"));
+        let reasons: Vec<_> = node.reason.iter().cloned().chain(not_ready).collect();
+        table.add_row([node.name.as_str(), &node.host, &node.health, &reasons.join("; ")]);
+    }
+    output::line(table)
+}
+
+fn colour(state: &str) -> AnsiColor {
+    match state {
+        "serving" => AnsiColor::Green,
+        "stuck" | "all_nodes_down" | "no_candidate" | "free" | "held_by_stranger" | "frozen" => AnsiColor::Red,
+        _ => AnsiColor::Yellow,
+    }
+}

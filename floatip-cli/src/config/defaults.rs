@@ -1,0 +1,76 @@
+//! Every setting that has a default, with the default and what it means.
+
+use std::time::Duration;
+
+use floatip_core::{HealthSettings, Policy};
+use serde::Serialize;
+
+use super::Config;
+use super::mover::DeviceIndex;
+use super::probe::ProbeSpec;
+use crate::control;
+
+/// One setting that need not be written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct DefaultSetting {
+    /// As in `[floating_ip.health]`; empty for the top of the file.
+    pub(crate) table: &'static str,
+    pub(crate) key: &'static str,
+    /// As it would be written; absent where "not set" is the default.
+    pub(crate) default: Option<String>,
+    pub(crate) meaning: &'static str,
+}
+
+/// All of them, in the order of the file.
+pub(crate) fn defaults() -> Vec<DefaultSetting> {
+    let health = HealthSettings::default();
+    let policy = Policy::default();
+    let quoted = |text: &str| Some(format!("\"{text}\""));
+    let duration = |duration: Duration| quoted(&humantime::format_duration(duration).to_string());
+    let number = |number: u32| Some(number.to_string());
+    let setting = |table, key, default, meaning| DefaultSetting { table, key, default, meaning };
+    let global = |key, default, meaning| setting("", key, default, meaning);
+    let aws = |key, meaning| setting("[aws]", key, None, meaning);
+    let mover = |key, default, meaning| setting("[floating_ip.mover]", key, default, meaning);
+    let node = |key, meaning| setting("[[floating_ip.node]]", key, None, meaning);
+    let probe = |key, default, meaning| setting("[[floating_ip.probe]]", key, default, meaning);
+    let health_setting = |key, default, meaning| setting("[floating_ip.health]", key, default, meaning);
+    let policy_setting = |key, default, meaning| setting("[floating_ip.policy]", key, default, meaning);
+    vec![
+        global("sweep", duration(Config::SWEEP), "how often placements are read while nothing moves"),
+        global("state_dir", None, "folder in which pauses, freezes and the move budget survive restarts"),
+        global("control", quoted(control::DEFAULT_SOCKET), "Unix socket for status, move, pause and resume"),
+        aws("region", "AWS_REGION, else the profile's, else the instance's own"),
+        aws("profile", "AWS_PROFILE, else \"default\""),
+        aws("endpoint_url", "the region's own EC2 endpoint"),
+        mover("device_index", number(DeviceIndex::default().0.into()), "eni: the device index on each node"),
+        mover("fencing", quoted("overwrite"), "eip: \"strict\" releases first: slower, and no race between monitors"),
+        node("network_interface", "eip: the instance's primary interface"),
+        node("private_ip", "eip: the interface's primary private address"),
+        node("local", "true on the node on which the monitor runs: found out from the host's address"),
+        probe("port", number(ProbeSpec::FTP_PORT.0.into()), "ftp (tcp has no default); a port in `host` overrides it"),
+        probe("username", quoted(ProbeSpec::FTP_USERNAME), "ftp: with it goes `password`, { env = … } or { file = … }"),
+        probe("list", Some("false".to_owned()), "ftp: true or a folder lists it over a data connection"),
+        probe("direct", Some("true".to_owned()), "check the nodes by their own hosts"),
+        probe("verify", Some("true".to_owned()), "check through the floating address, which verifies moves"),
+        health_setting("interval", duration(health.interval), "from probe to probe while all is well"),
+        health_setting("fast_interval", duration(health.fast_interval), "from probe to probe after a failure"),
+        health_setting("timeout", duration(health.timeout), "how long one check may take"),
+        health_setting("fall", number(health.fall), "failures in a row that turn a node down"),
+        health_setting("rise", number(health.rise), "successes in a row that turn a node up"),
+        policy_setting("failback", quoted("never"), "{ after = \"10m\" } returns to a node earlier in the list"),
+        policy_setting("cooldown", duration(policy.cooldown), "least time before a failback; never delays a rescue"),
+        policy_setting("max_moves", number(policy.max_moves), "unplanned moves in a window before it is frozen"),
+        policy_setting("max_moves_window", duration(policy.max_moves_window), "that window"),
+        policy_setting("verify", quoted("require"), "the service must answer through the address; \"warn\", \"off\""),
+        policy_setting("verify_timeout", duration(policy.verify_timeout), "how long it may take to answer"),
+        policy_setting("release_timeout", duration(policy.release_timeout), "a release is forced after this"),
+        policy_setting(
+            "forced_release_timeout",
+            duration(policy.forced_release_timeout),
+            "a forced one is stuck after this",
+        ),
+        policy_setting("claim_timeout", duration(policy.claim_timeout), "the next node is tried after this"),
+        policy_setting("force_release", Some(policy.force_release.to_string()), "whether a release may be forced"),
+    ]
+}

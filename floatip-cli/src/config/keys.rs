@@ -1,0 +1,35 @@
+//! Which table a key belongs in, to help whoever put it into another one.
+
+const HOMES: &[(&str, &[&str])] = &[
+    ("", &["sweep", "state_dir", "control"]),
+    ("aws", &["region", "profile", "endpoint_url"]),
+    ("floating_ip", &["address"]),
+    ("floating_ip.mover", &["device_index", "allocation"]),
+    ("floating_ip.node", &["instance", "host", "private_ip", "local"]),
+    ("floating_ip.probe", &["port", "username", "password", "list", "direct"]),
+    ("floating_ip.health", &["interval", "fast_interval", "fall", "rise"]),
+    (
+        "floating_ip.policy",
+        &[
+            "failback",
+            "cooldown",
+            "max_moves",
+            "max_moves_window",
+            "verify_timeout",
+            "release_timeout",
+            "forced_release_timeout",
+            "claim_timeout",
+            "force_release",
+        ],
+    ),
+];
+
+/// The table that `key` belongs in, if that is another one than `path`.
+pub(super) fn belongs_to(key: &str, path: &str) -> Option<String> {
+    let (home, _) = HOMES.iter().find(|(home, keys)| *home != path && keys.contains(&key))?;
+    Some(match *home {
+        "" => "the top of the file, before any [table]".to_owned(),
+        "floating_ip" | "floating_ip.node" | "floating_ip.probe" => format!("[[{home}]]"),
+        table => format!("[{table}]"),
+    })
+}

@@ -1,0 +1,187 @@
+//! The configuration file: one validated type a setting, and every fault told with its line and what to do.
+
+mod defaults;
+mod diagnostic;
+mod floating_ip;
+mod keys;
+mod mover;
+mod password;
+mod probe;
+mod setting;
+mod table;
+mod timing;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+pub(crate) use defaults::defaults;
+pub(crate) use diagnostic::{Diagnostic, Severity};
+pub(crate) use floating_ip::{FloatingIpConfig, NodeConfig};
+pub(crate) use mover::Mover;
+pub(crate) use probe::{Listing, Probe, ProbeSpec};
+
+use diagnostic::Report;
+use floating_ip::Placed;
+use table::{Fault, Setting, Table};
+
+/// Whether the file is only looked at, or about to be used: then passwords must be where it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Check,
+    Use,
+}
+
+/// A whole configuration file, valid.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) aws: Aws,
+    pub(crate) sweep: Duration,
+    pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) control: Option<PathBuf>,
+    pub(crate) floating_ips: Vec<FloatingIpConfig>,
+    /// What is valid, but probably not what was meant.
+    pub(crate) warnings: Vec<Diagnostic>,
+}
+
+/// `[aws]`. What is not set comes from the standard chain of the AWS tools.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Aws {
+    pub(crate) region: Option<String>,
+    pub(crate) profile: Option<String>,
+    pub(crate) endpoint_url: Option<String>,
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("cannot read the configuration {} (say with -c where it is)", file.display())]
+    Unreadable { file: PathBuf, source: io::Error },
+    #[error("{}", summary(file, found))]
+    Invalid { file: PathBuf, found: Vec<Diagnostic> },
+}
+
+fn summary(file: &Path, found: &[Diagnostic]) -> String {
+    match found.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count() {
+        1 => format!("1 error in {}", file.display()),
+        errors => format!("{errors} errors in {}", file.display()),
+    }
+}
+
+impl Config {
+    /// How often placements are read while nothing moves.
+    pub(crate) const SWEEP: Duration = Duration::from_secs(10);
+
+    /// Reads and validates a file, and finds all its faults at once.
+    pub(crate) fn load(file: &Path, purpose: Purpose) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { file: file.to_owned(), source };
+        let text = std::fs::read_to_string(file).map_err(unreadable)?;
+        Self::parse(file, &text, purpose).map_err(|found| ConfigError::Invalid { file: file.to_owned(), found })
+    }
+
+    fn parse(file: &Path, text: &str, purpose: Purpose) -> Result<Self, Vec<Diagnostic>> {
+        let report = Report::new(file, text);
+        let (document, faults) = DeTable::parse_recoverable(text);
+        for fault in &faults {
+            let span = fault.span().unwrap_or(0..0);
+            report.error(span, fault.message(), "this is not TOML: strings stand in quotes, tables in [brackets]");
+        }
+        if !faults.is_empty() {
+            return Err(report.into_diagnostics());
+        }
+        let config = read(Table::root(&report, document.into_inner()), purpose);
+        let failed = report.has_errors();
+        let found = report.into_diagnostics();
+        match config {
+            Some(config) if !failed => Ok(Self { warnings: found, ..config }),
+            Some(_) | None => Err(found),
+        }
+    }
+}
+
+fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Config> {
+    let report = table.report;
+    let mut sweep = Config::SWEEP;
+    if let Some(span) = table.set("sweep", &mut sweep)
+        && sweep < Duration::from_secs(1)
+    {
+        report.error(span, "`sweep` is shorter than a second", "EC2 throttles whoever asks so often: write \"10s\"");
+    }
+    let path = |path: Spanned<PathBuf>| report.resolve(path.get_ref());
+    let state_dir = table.optional("state_dir").map(path);
+    let control = table.optional("control").map(path);
+    let aws = table.table("aws").map(aws).unwrap_or_default();
+    let mut placed: Vec<Placed> = Vec::new();
+    for table in table.tables("floating_ip").unwrap_or_default() {
+        let Some(next) = floating_ip::read(table, purpose) else { continue };
+        for earlier in &placed {
+            compare(report, &next, earlier);
+        }
+        placed.push(next);
+    }
+    table.finish();
+    let floating_ips = placed.into_iter().map(|placed| placed.config).collect();
+    Some(Config { aws, sweep, state_dir, control, floating_ips, warnings: Vec::new() })
+}
+
+fn compare(report: &Report<'_>, next: &Placed, earlier: &Placed) {
+    let (a, b) = (&next.config, &earlier.config);
+    if a.floating_ip.name == b.floating_ip.name {
+        let place = report.place(&earlier.name_at);
+        report.error(
+            next.name_at.clone(),
+            format!("there are two floating IPs named \"{}\" (see {place})", a.floating_ip.name),
+            "rename one of them",
+        );
+    }
+    if a.floating_ip.address == b.floating_ip.address {
+        let place = report.place(&earlier.address_at);
+        report.error(
+            next.address_at.clone(),
+            format!("there are two floating IPs with the address {} (see {place})", a.floating_ip.address),
+            "leave one of them out: two would move it against each other",
+        );
+    }
+    if a.mover.resource() == b.mover.resource() {
+        let place = report.place(&earlier.mover_at);
+        report.error(
+            next.mover_at.clone(),
+            format!("two floating IPs move {} (see {place})", a.mover.resource()),
+            "leave one of them out: two would move it against each other",
+        );
+    }
+}
+
+/// The address of an HTTP API.
+#[derive(Debug)]
+struct Url(String);
+
+impl Setting for Url {
+    const EXPECTED: &'static str = "an address, such as \"http://127.0.0.1:8000\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        let url = String::read(value)?;
+        match reqwest::Url::parse(&url) {
+            Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.has_host() => Ok(Self(url)),
+            Ok(_) | Err(_) => {
+                Err(Fault::invalid(format!("{url:?} is no HTTP address"), format!("write {}", Self::EXPECTED)))
+            }
+        }
+    }
+}
+
+fn aws(mut table: Table<'_>) -> Aws {
+    let aws = Aws {
+        region: table.optional("region").map(Spanned::into_inner),
+        profile: table.optional("profile").map(Spanned::into_inner),
+        endpoint_url: table.optional::<Url>("endpoint_url").map(|url| url.into_inner().0),
+    };
+    table.finish();
+    aws
+}
+
+#[cfg(test)]
+mod tests;

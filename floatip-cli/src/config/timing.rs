@@ -1,0 +1,101 @@
+//! `[floating_ip.health]` and `[floating_ip.policy]`. The defaults are those of floatip-core.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use floatip_core::{Failback, HealthSettings, Policy, Verify};
+use toml::de::DeValue;
+
+use super::mover::unknown;
+use super::table::{Fault, Setting, Table};
+
+impl Setting for Verify {
+    const EXPECTED: &'static str = "`verify = \"require\"`, \"warn\" or \"off\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        match value.as_str().ok_or(Fault::WrongType)? {
+            "require" => Ok(Self::Require),
+            "warn" => Ok(Self::Warn),
+            "off" => Ok(Self::Off),
+            other => Err(unknown(other, "way to verify", &["require", "warn", "off"])),
+        }
+    }
+}
+
+impl Setting for Failback {
+    const EXPECTED: &'static str = "`failback = \"never\"` or `failback = { after = \"10m\" }`";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        if let Some(word) = value.as_str() {
+            return match word {
+                "never" => Ok(Self::Never),
+                other => Err(Fault::invalid(
+                    format!("there is no failback {other:?}"),
+                    "write \"never\", or { after = \"10m\" } to return once the preferred node has been healthy so long",
+                )),
+            };
+        }
+        let table = value.as_table().ok_or(Fault::WrongType)?;
+        match table.get("after") {
+            Some(after) if table.len() == 1 => Duration::read(after.get_ref()).map(Self::After),
+            Some(_) | None => {
+                Err(Fault::invalid("the only key here is `after`", "write failback = { after = \"10m\" }"))
+            }
+        }
+    }
+}
+
+/// Reads a setting that may not be zero; where it is, the default stays, so that other findings make sense.
+fn nonzero<T: Setting + Copy + Default + PartialEq>(
+    table: &mut Table<'_>,
+    key: &'static str,
+    slot: &mut T,
+    hint: &str,
+) -> Option<Range<usize>> {
+    let default = *slot;
+    let span = table.set(key, slot)?;
+    if *slot != T::default() {
+        return Some(span);
+    }
+    *slot = default;
+    table.report.error(span, format!("`{key}` may not be zero"), hint);
+    None
+}
+
+pub(super) fn health(mut table: Table<'_>) -> HealthSettings {
+    let mut health = HealthSettings::default();
+    let HealthSettings { interval, fast_interval, timeout, fall, rise, .. } = &mut health;
+    let fast_span = nonzero(&mut table, "fast_interval", fast_interval, "write a duration, such as \"500ms\"");
+    let span = table.set("interval", interval);
+    if interval < fast_interval {
+        let (interval, fast) = (humantime::format_duration(*interval), humantime::format_duration(*fast_interval));
+        table.report.error(
+            span.or(fast_span).unwrap_or(table.span.clone()),
+            format!("`interval` ({interval}) is shorter than `fast_interval` ({fast})"),
+            "probes speed up to `fast_interval` after a failure: make that the shorter one",
+        );
+    }
+    nonzero(&mut table, "timeout", timeout, "write how long one check may take, such as \"2s\"");
+    nonzero(&mut table, "fall", fall, "write how many failures in a row turn a node down, such as 3");
+    nonzero(&mut table, "rise", rise, "write how many successes in a row turn a node up, such as 2");
+    table.finish();
+    health
+}
+
+pub(super) fn policy(mut table: Table<'_>) -> Policy {
+    let mut policy = Policy::default();
+    table.set("failback", &mut policy.failback);
+    table.set("cooldown", &mut policy.cooldown);
+    nonzero(&mut table, "max_moves", &mut policy.max_moves, "nothing could ever move; use `floatip pause` instead");
+    nonzero(&mut table, "max_moves_window", &mut policy.max_moves_window, "write a duration, such as \"1h\"");
+    table.set("verify", &mut policy.verify);
+    let off = "write a duration, such as \"30s\", or verify = \"off\"";
+    nonzero(&mut table, "verify_timeout", &mut policy.verify_timeout, off);
+    let step = "write how long the step may take, such as \"60s\"";
+    nonzero(&mut table, "release_timeout", &mut policy.release_timeout, step);
+    nonzero(&mut table, "forced_release_timeout", &mut policy.forced_release_timeout, step);
+    nonzero(&mut table, "claim_timeout", &mut policy.claim_timeout, step);
+    table.set("force_release", &mut policy.force_release);
+    table.finish();
+    policy
+}

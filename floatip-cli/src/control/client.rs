@@ -1,0 +1,81 @@
+//! The commands' side of the control socket.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, StatusCode, Url};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::net::UnixStream;
+
+use crate::exit::Failure;
+
+/// How long a monitor may take to say what it knows. A move takes as long as it takes.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
+/// The host of a URL says nothing on a Unix socket.
+const BASE: &str = "http://monitor/v1";
+
+/// Talks to a running monitor.
+#[derive(Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// Makes sure that a monitor listens there.
+    pub(crate) async fn connect(socket: &Path) -> Result<Self, Failure> {
+        if let Err(source) = UnixStream::connect(socket).await {
+            return Err(match source.kind() {
+                io::ErrorKind::PermissionDenied => Failure::File {
+                    action: "talk to the monitor at",
+                    path: socket.to_owned(),
+                    hint: " (its owner and group only may: use sudo, or join the group)",
+                    source,
+                },
+                _ => Failure::NoMonitor { socket: socket.to_owned(), source },
+            });
+        }
+        let http = reqwest::Client::builder().unix_socket(socket).no_proxy().build()?;
+        Ok(Self { http })
+    }
+
+    /// What the monitor knows of all its floating IPs.
+    pub(crate) async fn status(&self) -> Result<Value, Failure> {
+        answer(self.http.get(format!("{BASE}/status")).timeout(STATUS_TIMEOUT)).await
+    }
+
+    /// Asks something of one floating IP, and waits for how it ends.
+    pub(crate) async fn command(
+        &self,
+        floating_ip: &str,
+        verb: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Value, Failure> {
+        let mut url = Url::parse(BASE).map_err(|error| Failure::Refused(error.to_string()))?;
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.extend(["floating-ips", floating_ip, verb]);
+        }
+        let request = self.http.request(Method::POST, url);
+        answer(match body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+        .await
+    }
+}
+
+async fn answer(request: RequestBuilder) -> Result<Value, Failure> {
+    let response = request.send().await?;
+    let status = response.status();
+    let text = response.text().await?;
+    let body: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    if status.is_success() {
+        return Ok(body);
+    }
+    let message = body["message"].as_str().or(body.as_str()).unwrap_or("the monitor gave no reason").to_owned();
+    Err(match status {
+        StatusCode::INTERNAL_SERVER_ERROR | StatusCode::SERVICE_UNAVAILABLE => Failure::MoveFailed(message),
+        _ => Failure::Refused(message),
+    })
+}

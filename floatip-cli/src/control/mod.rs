@@ -1,0 +1,44 @@
+//! The control socket: HTTP and JSON on a Unix socket, for owner and group only.
+//!
+//! | request | body | answer |
+//! |---|---|---|
+//! | `GET /v1/status` | | `{"floating_ips": [status…]}` |
+//! | `POST /v1/floating-ips/NAME/move` | [`MoveRequest`] | how the command ended |
+//! | `POST /v1/floating-ips/NAME/pause` | [`PauseRequest`], or none | how the command ended |
+//! | `POST /v1/floating-ips/NAME/resume` | | how the command ended |
+
+mod client;
+mod server;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use client::Client;
+pub(crate) use server::Server;
+
+/// Where a monitor listens, and where commands look for it, if nobody says otherwise.
+pub(crate) const DEFAULT_SOCKET: &str = "/run/floatip/control.sock";
+
+/// An operator's move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MoveRequest {
+    pub(crate) to: String,
+    #[serde(default)]
+    pub(crate) force: bool,
+    #[serde(default)]
+    pub(crate) dry_run: bool,
+    #[serde(default = "yes")]
+    pub(crate) wait: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// An operator's pause.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PauseRequest {
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+}

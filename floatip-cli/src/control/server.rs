@@ -1,0 +1,207 @@
+//! The monitor's side of the control socket.
+
+use std::fs::{self, Permissions};
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use axum::extract::{Path as UrlPath, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use floatip_core::{Command, CommandError, Handle, NodeId, Status, Switchover};
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+
+use super::{MoveRequest, PauseRequest};
+use crate::exit::Failure;
+use crate::journal::Newest;
+use crate::lock;
+
+/// A bound control socket. It is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    listener: UnixListener,
+    file: SocketFile,
+}
+
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "the control socket could not be removed");
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Monitor {
+    handle: Handle,
+    newest: watch::Receiver<Newest>,
+}
+
+impl Server {
+    /// Listens at `path`, in place of a socket that a dead monitor has left.
+    pub(crate) fn bind(path: &Path) -> Result<Self, Failure> {
+        lock::create_folder(path)?;
+        make_room(path)?;
+        let failed = |source| Failure::File {
+            action: "listen at",
+            path: path.to_owned(),
+            hint: " (say with --control where this user may write)",
+            source,
+        };
+        // Nobody can connect before the mode is set, because nobody knows it by its name yet.
+        let mut unnamed = path.as_os_str().to_owned();
+        unnamed.push("~");
+        match fs::remove_file(&unnamed) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            Ok(()) | Err(_) => (),
+        }
+        let listener = UnixListener::bind(&unnamed).map_err(failed)?;
+        fs::set_permissions(&unnamed, Permissions::from_mode(0o660)).map_err(failed)?;
+        fs::rename(&unnamed, path).map_err(failed)?;
+        Ok(Self { listener, file: SocketFile(path.to_owned()) })
+    }
+
+    /// Answers until `shutdown` completes and the requests under way are answered.
+    pub(crate) async fn serve(
+        self,
+        handle: Handle,
+        newest: watch::Receiver<Newest>,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let Self { listener, file: _file } = self;
+        let app = Router::new()
+            .route("/v1/status", get(status))
+            .route("/v1/floating-ips/{name}/move", post(switch_over))
+            .route("/v1/floating-ips/{name}/pause", post(pause))
+            .route("/v1/floating-ips/{name}/resume", post(resume))
+            .with_state(Monitor { handle, newest });
+        axum::serve(listener, app).with_graceful_shutdown(shutdown).await
+    }
+}
+
+/// Takes away a socket that nobody listens at any more, and nothing else.
+fn make_room(path: &Path) -> Result<(), Failure> {
+    let failed = |source| Failure::File { action: "replace", path: path.to_owned(), hint: "", source };
+    let file = match fs::symlink_metadata(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    if !file.file_type().is_socket() {
+        return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "it is no socket")));
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => Err(Failure::Busy { holds: format!("it listens at {}", path.display()) }),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(failed),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+async fn status(State(monitor): State<Monitor>) -> Response {
+    let statuses = match monitor.handle.status().await {
+        Ok(statuses) => statuses,
+        Err(error) => return refusal(&error),
+    };
+    let newest = monitor.newest.borrow().clone();
+    match statuses.iter().map(|status| with_newest(status, &newest)).collect::<Result<Vec<_>, _>>() {
+        Ok(floating_ips) => Json(json!({ "floating_ips": floating_ips })).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+fn with_newest(status: &Status, newest: &Newest) -> serde_json::Result<Value> {
+    let mut value = serde_json::to_value(status)?;
+    value["last_event"] = newest.get(&status.name).cloned().unwrap_or_default();
+    Ok(value)
+}
+
+async fn switch_over(
+    State(monitor): State<Monitor>,
+    UrlPath(name): UrlPath<String>,
+    Json(request): Json<MoveRequest>,
+) -> Response {
+    let MoveRequest { to, force, dry_run, wait } = request;
+    let Ok(to) = NodeId::new(&to) else {
+        return refusal(&CommandError::UnknownNode { floating_ip: name, node: to });
+    };
+    let switchover = Switchover::to(to).force(force).dry_run(dry_run).wait(wait);
+    command(&monitor, &name, Command::Switchover(switchover)).await
+}
+
+async fn pause(
+    State(monitor): State<Monitor>,
+    UrlPath(name): UrlPath<String>,
+    request: Option<Json<PauseRequest>>,
+) -> Response {
+    let PauseRequest { reason } = request.map(|Json(request)| request).unwrap_or_default();
+    command(&monitor, &name, Command::Pause { reason }).await
+}
+
+async fn resume(State(monitor): State<Monitor>, UrlPath(name): UrlPath<String>) -> Response {
+    command(&monitor, &name, Command::Resume).await
+}
+
+async fn command(monitor: &Monitor, name: &str, command: Command) -> Response {
+    match monitor.handle.command(name, command).await {
+        Ok(done) => Json(done).into_response(),
+        Err(error) => refusal(&error),
+    }
+}
+
+fn refusal(error: &CommandError) -> Response {
+    let status = match error {
+        CommandError::UnknownFloatingIp { .. } | CommandError::UnknownNode { .. } => StatusCode::NOT_FOUND,
+        CommandError::Refused { .. } => StatusCode::CONFLICT,
+        CommandError::MoveFailed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        CommandError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let mut body = serde_json::to_value(error).unwrap_or_default();
+    body["message"] = Value::String(error.to_string());
+    (status, Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_socket_is_for_owner_and_group_and_goes_with_its_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/control.sock");
+        let server = Server::bind(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+        assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o007, 0);
+        drop(server);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_live_socket_is_refused_and_a_dead_one_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let live = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert!(matches!(Server::bind(&path), Err(Failure::Busy { .. })));
+        drop(live);
+        assert!(path.exists());
+        Server::bind(&path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("precious");
+        fs::write(&path, "data").unwrap();
+        assert!(Server::bind(&path).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "data");
+    }
+}

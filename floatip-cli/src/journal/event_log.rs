@@ -1,0 +1,103 @@
+//! The event log: a file of JSON lines.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tracing::{info, warn};
+
+use crate::exit::Failure;
+
+/// Appends one line an event. The file is opened for each, so that one that was rotated away, removed or on a full disk
+/// is written again as soon as it can be; what cannot be written is warned of, and never stops a failover.
+#[derive(Debug)]
+pub(crate) struct EventLog {
+    path: PathBuf,
+    missed: u64,
+}
+
+impl EventLog {
+    /// Creates the file if it is missing, readable for owner and group.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        open(path).map_err(|source| Failure::File {
+            action: "write the event log",
+            path: path.to_owned(),
+            hint: "",
+            source,
+        })?;
+        Ok(Self { path: path.to_owned(), missed: 0 })
+    }
+
+    pub(super) async fn append(&mut self, event: &Value) {
+        let path = self.path.clone();
+        let line = format!("{event}\n");
+        // Not on the threads that drive a failover: a network file system may hang.
+        let written = tokio::task::spawn_blocking(move || open(&path)?.write_all(line.as_bytes())).await;
+        match written.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+            Ok(()) if self.missed > 0 => {
+                info!(missed = self.missed, "the event log can be written again");
+                self.missed = 0;
+            }
+            Ok(()) => (),
+            Err(error) => {
+                if self.missed == 0 {
+                    warn!(path = %self.path.display(), %error, "the event log cannot be written; monitoring goes on");
+                }
+                self.missed += 1;
+            }
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn events_are_appended_one_a_line_for_owner_and_group_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        for run in 0..2 {
+            EventLog::open(&path).unwrap().append(&json!({ "run": run })).await;
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"run\":0}\n{\"run\":1}\n");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o137, 0);
+    }
+
+    #[tokio::test]
+    async fn a_log_that_was_rotated_away_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let mut log = EventLog::open(&path).unwrap();
+        log.append(&json!(1)).await;
+        std::fs::rename(&path, folder.path().join("events.jsonl.1")).unwrap();
+        log.append(&json!(2)).await;
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "2\n");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_is_counted_until_it_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gone/events.jsonl");
+        assert!(EventLog::open(&path).is_err());
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        let mut log = EventLog::open(&path).unwrap();
+        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        log.append(&json!(1)).await;
+        log.append(&json!(2)).await;
+        assert_eq!(log.missed, 2);
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        log.append(&json!(3)).await;
+        assert_eq!(log.missed, 0);
+    }
+}

@@ -1,0 +1,125 @@
+//! From a valid configuration to the parts that do the work.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::Arc;
+
+use floatip_aws::{AwsSettings, Ec2, EipMover, EipNode, EniMover};
+use floatip_core::{AddressMover, Check, HealthProbe, Orchestrator, Setup};
+use floatip_probes::{FtpProbe, ListPath, PingProbe, Secret, SettingError, TcpProbe};
+
+use crate::config::{Aws, Config, FloatingIpConfig, Listing, Mover, NodeConfig, Probe, ProbeSpec};
+use crate::exit::Failure;
+
+/// The probes that were built: floating IPs with the same one share it, so that it runs once.
+#[derive(Debug, Default)]
+pub(crate) struct Probes(HashMap<ProbeSpec, Arc<dyn HealthProbe>>);
+
+impl Probes {
+    /// The checks of one floating IP.
+    pub(crate) fn checks(&mut self, ip: &FloatingIpConfig) -> Result<Vec<Check>, SettingError> {
+        ip.probes
+            .iter()
+            .map(|probe| {
+                let check = Check::new(self.probe(probe)?).health(ip.health).direct(probe.direct);
+                Ok(match probe.verify {
+                    Some(verify) => check.verifies(verify),
+                    None => check,
+                })
+            })
+            .collect()
+    }
+
+    fn probe(&mut self, probe: &Probe) -> Result<Arc<dyn HealthProbe>, SettingError> {
+        if let Some(shared) = self.0.get(&probe.spec) {
+            return Ok(shared.clone());
+        }
+        let built: Arc<dyn HealthProbe> = match &probe.spec {
+            ProbeSpec::Ping => Arc::new(PingProbe::new()),
+            ProbeSpec::Tcp { port } => Arc::new(TcpProbe::new(port.0)?),
+            ProbeSpec::Ftp { port, username, password: _, list } => {
+                let secret = probe.secret.clone().unwrap_or_else(|| Secret::new(ProbeSpec::FTP_PASSWORD));
+                let ftp = FtpProbe::new(username, secret)?.port(port.0)?;
+                Arc::new(match list {
+                    Listing::Off => ftp,
+                    Listing::Home => ftp.list(ListPath::login_directory()),
+                    Listing::Path(path) => ftp.list(ListPath::new(path)?),
+                })
+            }
+        };
+        self.0.insert(probe.spec.clone(), built.clone());
+        Ok(built)
+    }
+}
+
+/// Everything that the configuration describes, ready to run.
+pub(crate) async fn orchestrator(config: &Config) -> Result<Orchestrator, Failure> {
+    let ec2 = connect(&config.aws).await?;
+    let own_addresses = OwnAddresses::new();
+    let mut probes = Probes::default();
+    let mut builder = Orchestrator::builder().sweep(config.sweep);
+    if let Some(state_dir) = &config.state_dir {
+        builder = builder.state_dir(state_dir);
+    }
+    for ip in &config.floating_ips {
+        let mut setup = Setup::new(ip.floating_ip.clone()).policy(ip.policy.clone()).mover(mover(ip, &ec2)?);
+        for NodeConfig { node, local, .. } in &ip.nodes {
+            let local = local.unwrap_or_else(|| node.host.ip().is_some_and(|ip| own_addresses.contain(ip)));
+            setup = setup.node(node.clone().local(local));
+        }
+        for check in probes.checks(ip)? {
+            setup = setup.check(check);
+        }
+        builder = builder.floating_ip(setup);
+    }
+    Ok(builder.build()?)
+}
+
+async fn connect(aws: &Aws) -> Result<Ec2, Failure> {
+    let mut settings = AwsSettings::new();
+    settings.region = aws.region.clone();
+    settings.profile = aws.profile.clone();
+    settings.endpoint_url = aws.endpoint_url.clone();
+    Ok(settings.connect().await?)
+}
+
+fn mover(ip: &FloatingIpConfig, ec2: &Ec2) -> Result<Arc<dyn AddressMover>, Failure> {
+    let refused = |source| Failure::Mover { floating_ip: ip.floating_ip.name.to_string(), source };
+    match &ip.mover {
+        Mover::Eni { network_interface, device_index } => {
+            let nodes =
+                ip.nodes.iter().filter_map(|node| Some((node.node.id.clone(), node.instance.as_ref()?.0.as_str())));
+            let mover = EniMover::new(ec2.clone(), &network_interface.0, device_index.0, nodes).map_err(refused)?;
+            Ok(Arc::new(mover))
+        }
+        Mover::Eip { allocation, fencing } => {
+            let builder = EipMover::builder(ec2.clone(), &allocation.0).fencing(*fencing);
+            let builder = ip.nodes.iter().fold(builder, |builder, node| {
+                let mut place = EipNode::new();
+                place.instance = node.instance.as_ref().map(|id| id.0.clone());
+                place.network_interface = node.network_interface.as_ref().map(|id| id.0.clone());
+                place.private_ip = node.private_ip;
+                builder.node(node.node.id.clone(), place)
+            });
+            Ok(Arc::new(builder.build().map_err(refused)?))
+        }
+    }
+}
+
+/// Tells this machine's own addresses from others, by whether a socket can be bound to them.
+#[derive(Debug)]
+struct OwnAddresses {
+    conclusive: bool,
+}
+
+impl OwnAddresses {
+    fn new() -> Self {
+        // Documentation addresses (RFC 5737) belong to nobody: where one can be bound, any can (ip_nonlocal_bind).
+        Self { conclusive: UdpSocket::bind((Ipv4Addr::new(192, 0, 2, 1), 0)).is_err() }
+    }
+
+    /// Loopback addresses do not count: where nodes have them, one machine plays all the parts.
+    fn contain(&self, ip: IpAddr) -> bool {
+        self.conclusive && !ip.is_loopback() && !ip.is_unspecified() && UdpSocket::bind((ip, 0)).is_ok()
+    }
+}
