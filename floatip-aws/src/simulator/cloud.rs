@@ -34,7 +34,14 @@ pub(super) struct Cloud {
 struct Live {
     world: World,
     told: Vec<(Instant, Change)>,
-    history: Option<VecDeque<(Instant, Arc<World>)>>,
+    history: Option<History>,
+}
+
+/// What the world was like, as far back as reads are made to look.
+#[derive(Debug)]
+struct History {
+    depth: Duration,
+    worlds: VecDeque<(Instant, Arc<World>)>,
 }
 
 impl Cloud {
@@ -102,14 +109,13 @@ impl Cloud {
         self.live().told.clone()
     }
 
-    /// Keeps what the world was like from now on.
-    pub(super) fn keep_history(&self) {
+    /// Keeps what the world was like from now on, this far back.
+    pub(super) fn keep_history(&self, depth: Duration) {
         let now = now();
         let mut live = self.up_to_date(now);
-        if live.history.is_none() {
-            live.history = Some(VecDeque::new());
-            live.remember(now);
-        }
+        let history = live.history.get_or_insert_with(|| History { depth, worlds: VecDeque::new() });
+        history.depth = history.depth.max(depth);
+        live.remember(now);
     }
 
     pub(super) fn forget_history(&self) {
@@ -121,9 +127,9 @@ impl Cloud {
         let now = now();
         let live = self.up_to_date(now);
         let then = now.checked_sub(age);
-        let history = live.history.iter().flatten();
-        let mut old = history.clone().take_while(|(at, _)| then.is_some_and(|then| *at <= then));
-        let remembered = old.by_ref().last().or_else(|| history.clone().next());
+        let worlds = live.history.iter().flat_map(|history| &history.worlds);
+        let old = worlds.clone().take_while(|(at, _)| then.is_some_and(|then| *at <= then));
+        let remembered = old.last().or_else(|| worlds.clone().next());
         remembered.map_or_else(|| Arc::new(live.world.clone()), |(_, world)| Arc::clone(world))
     }
 
@@ -169,8 +175,11 @@ impl Live {
     }
 
     fn remember(&mut self, now: Instant) {
-        if let Some(history) = &mut self.history {
-            history.push_back((now, Arc::new(self.world.clone())));
+        let Some(history) = &mut self.history else { return };
+        history.worlds.push_back((now, Arc::new(self.world.clone())));
+        let looked_at = |at: Instant| now.saturating_duration_since(at) >= history.depth;
+        while history.worlds.get(1).is_some_and(|(at, _)| looked_at(*at)) {
+            history.worlds.pop_front();
         }
     }
 }

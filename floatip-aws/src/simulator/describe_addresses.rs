@@ -69,8 +69,8 @@ impl Described for Seen<'_> {
         &self.address.allocation
     }
 
-    fn tags(&self) -> &BTreeMap<String, String> {
-        &self.address.tags
+    fn tags(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.address.tags)
     }
 
     fn values(&self, filter: &str) -> Option<Vec<String>> {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::ACCOUNT;
 use super::describe_interfaces::{AttachmentXml, PrivateIpXml};
 use super::error::ApiError;
-use super::instance::{Instance, InstanceState, InstanceType};
+use super::instance::{Instance, InstanceState};
 use super::interface::NetworkInterface;
 use super::parameters::Parameters;
 use super::reply::{Items, Reply, Tag};
@@ -67,22 +67,6 @@ struct InstanceInterfaceXml<'a> {
     interface_type: &'a str,
     attachment: AttachmentXml<'a>,
     private_ip_addresses_set: Items<PrivateIpXml<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct InstanceTypeXml {
-    instance_type: &'static str,
-    network_info: NetworkInfoXml,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct NetworkInfoXml {
-    maximum_network_interfaces: u32,
-    maximum_network_cards: u32,
-    default_network_card_index: u32,
-    ipv4_addresses_per_interface: u32,
 }
 
 #[derive(Serialize)]
@@ -176,8 +160,8 @@ impl Described for Seen<'_> {
         &self.instance.id
     }
 
-    fn tags(&self) -> &BTreeMap<String, String> {
-        &self.instance.tags
+    fn tags(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.instance.tags)
     }
 
     fn values(&self, filter: &str) -> Option<Vec<String>> {
@@ -238,24 +222,5 @@ impl World {
         let (found, next) = page(parameters, "InstanceId", found)?;
         let statuses: Items<_> = found.iter().map(Seen::status_xml).collect();
         Reply::default().with("instanceStatusSet", &statuses)?.with_some("nextToken", next.as_ref())
-    }
-
-    pub(super) fn describe_instance_types(&self, parameters: &Parameters) -> Result<Reply, ApiError> {
-        let names = parameters.list("InstanceType");
-        if let Some(unknown) = names.iter().find(|name| InstanceType::named(name).is_none()) {
-            let message = format!("The following supplied instance types do not exist: [{unknown}]");
-            return Err(ApiError::refused("InvalidInstanceType", message));
-        }
-        let known = InstanceType::known().iter().filter(|known| names.is_empty() || names.contains(&known.name));
-        let types = known.map(|known| InstanceTypeXml {
-            instance_type: known.name,
-            network_info: NetworkInfoXml {
-                maximum_network_interfaces: known.network_interfaces,
-                maximum_network_cards: 1,
-                default_network_card_index: 0,
-                ipv4_addresses_per_interface: known.ipv4_addresses,
-            },
-        });
-        Reply::default().with("instanceTypeSet", &types.collect::<Items<_>>())
     }
 }

@@ -130,8 +130,8 @@ impl Described for Seen<'_> {
         &self.interface.id
     }
 
-    fn tags(&self) -> &BTreeMap<String, String> {
-        &self.interface.tags
+    fn tags(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.interface.tags)
     }
 
     fn values(&self, filter: &str) -> Option<Vec<String>> {

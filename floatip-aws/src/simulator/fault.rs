@@ -114,8 +114,8 @@ impl Faults {
     pub fn set(&self, scope: impl Into<Scope>, fault: Fault, when: When) {
         let frozen = match fault {
             Fault::Frozen => Some(Arc::new(self.cloud.world())),
-            Fault::StaleBy(_) => {
-                self.cloud.keep_history();
+            Fault::StaleBy(age) => {
+                self.cloud.keep_history(age);
                 None
             }
             Fault::Throttled

@@ -28,8 +28,11 @@
 //! - It has no token buckets: throttling is a [`Fault`].
 //! - An Elastic IP address has no border group, and an instance no public address of its own.
 //! - A black hole still accepts connections.
-//! - How long changes take is set, not measured ([`Timings`]), and always the same. Where AWS documents no answer, the
-//!   rule says so in its source.
+//! - How long changes take is set, not measured ([`Timings`]), and always the same.
+//! - Where AWS documents no answer, it guesses: a graceful detach of what is attaching or detaching, and an attach to an
+//!   instance that neither runs nor is stopped, get IncorrectState; an interface is `in-use`, not `attaching` or
+//!   `detaching`, while its attachment is; an attach across VPCs is refused; the messages are its own where AWS shows
+//!   none.
 //!
 //! # Source
 //! Amazon EC2 API Reference ("Making requests to the Amazon EC2 API", "Query requests", "Error codes for the Amazon EC2
@@ -37,11 +40,13 @@
 
 mod action;
 mod address;
+mod building;
 mod cloud;
 mod connection;
 mod console;
 mod data_plane;
 mod describe_addresses;
+mod describe_instance_types;
 mod describe_instances;
 mod describe_interfaces;
 mod error;
@@ -59,14 +64,15 @@ mod world;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use action::Action;
 pub use address::{Association, ElasticIp};
+pub use building::WorldError;
 pub use console::Console;
 pub use data_plane::{Change, DataPlane};
 pub use error::ApiError;
@@ -75,7 +81,7 @@ pub use instance::{Instance, InstanceState, InstanceType};
 pub use interface::{Attachment, AttachmentState, NetworkInterface};
 pub use journal::{Entry, Journal, Outcome};
 pub use timings::Timings;
-pub use world::{Subnet, World, WorldError};
+pub use world::{Subnet, World};
 
 use cloud::Cloud;
 use connection::Connections;
@@ -89,7 +95,7 @@ pub struct Simulator {
     cloud: Arc<Cloud>,
     address: SocketAddr,
     connections: Connections,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 /// The simulator could not start.
@@ -123,7 +129,7 @@ impl Simulator {
     /// # Errors
     /// [`StartError`] if the world has a mistake or the port cannot be bound.
     pub async fn start_on(port: u16, mut world: World, timings: Timings) -> Result<Self, StartError> {
-        if let Some(mistake) = world.mistake() {
+        if let Some(mistake) = world.mistake.take() {
             return Err(mistake.into());
         }
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -134,8 +140,10 @@ impl Simulator {
         let connections = Connections::default();
         let serving = server::serve(listener, Arc::clone(&cloud), connections.clone());
         let timers = Arc::clone(&cloud);
-        let tasks = vec![tokio::spawn(serving), tokio::spawn(async move { timers.run_timers().await })];
-        Ok(Self { cloud, address, connections, tasks })
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serving);
+        tasks.spawn(async move { timers.run_timers().await });
+        Ok(Self { cloud, address, connections, tasks: Mutex::new(tasks) })
     }
 
     /// What a client needs as its endpoint URL, such as `http://127.0.0.1:41233`.
@@ -178,16 +186,16 @@ impl Simulator {
 
     /// Lets a data plane follow every change from now on. It must set up for itself what [`world`](Self::world) shows
     /// before.
-    pub fn data_plane(&mut self, plane: Arc<dyn DataPlane>) {
+    pub fn data_plane(&self, plane: Arc<dyn DataPlane>) {
         let cloud = Arc::clone(&self.cloud);
         let next = cloud.told().len();
-        self.tasks.push(tokio::spawn(async move { cloud.run_data_plane(plane, next).await }));
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(async move { cloud.run_data_plane(plane, next).await });
     }
 }
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
         self.connections.cut_all();
     }
 }

@@ -11,15 +11,15 @@ pub(super) trait Described {
     /// Its values for a filter; `None` if there is no such filter.
     fn values(&self, filter: &str) -> Option<Vec<String>>;
 
-    /// Its tags.
-    fn tags(&self) -> &BTreeMap<String, String>;
+    /// Its tags, if it can have any.
+    fn tags(&self) -> Option<&BTreeMap<String, String>>;
 
     /// Whether all filters let it through.
     fn passes(&self, filters: &[Filter<'_>]) -> Result<bool, ApiError> {
         for filter in filters {
             let values = match (filter.name.strip_prefix("tag:"), filter.name) {
-                (Some(key), _) => self.tags().get(key).cloned().into_iter().collect(),
-                (None, "tag-key") => self.tags().keys().cloned().collect(),
+                (Some(key), _) => self.tags().and_then(|tags| tags.get(key)).cloned().into_iter().collect(),
+                (None, "tag-key") => self.tags().into_iter().flat_map(BTreeMap::keys).cloned().collect(),
                 (None, name) => self.values(name).ok_or_else(|| {
                     ApiError::refused("InvalidParameterValue", format!("The filter '{name}' is invalid"))
                 })?,

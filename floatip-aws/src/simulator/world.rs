@@ -4,10 +4,10 @@ use std::net::Ipv4Addr;
 use tokio::time::Instant;
 
 use super::address::ElasticIp;
-use super::cloud::now;
+use super::building::WorldError;
 use super::data_plane::Change;
-use super::instance::{Instance, InstanceState, InstanceType};
-use super::interface::{Attachment, AttachmentState, NetworkInterface};
+use super::instance::Instance;
+use super::interface::NetworkInterface;
 use super::timings::Timings;
 
 /// A Region: its subnets, instances, network interfaces and Elastic IP addresses.
@@ -28,7 +28,7 @@ pub struct World {
     pub(super) outbox: Vec<(Instant, Change)>,
     pub(super) delete_on_termination: bool,
     pub(super) last_id: u64,
-    mistake: Option<WorldError>,
+    pub(super) mistake: Option<WorldError>,
 }
 
 /// A subnet.
@@ -43,33 +43,6 @@ pub struct Subnet {
     pub cidr: String,
     /// The VPC that it is in.
     pub vpc: String,
-}
-
-/// A mistake in the building of a [`World`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WorldError {
-    /// Something refers to what has not been added before.
-    #[error("{0} has not been added to the world")]
-    Unknown(String),
-    /// The id is in use.
-    #[error("{0} is in the world twice")]
-    Twice(String),
-    /// The id lacks its EC2 prefix, or has a character other than letters, digits and hyphens after it.
-    #[error("{0} is not an EC2 id of its kind")]
-    Malformed(String),
-    /// It is no IPv4 address, or outside its subnet.
-    #[error("{0} is not an IPv4 address in {1}")]
-    Address(String, String),
-    /// The CIDR is not an IPv4 range.
-    #[error("{0} is not an IPv4 range such as 172.16.11.0/24")]
-    Range(String),
-    /// The simulator does not know the limits of the instance type.
-    #[error("the instance type {0} is not known")]
-    InstanceType(String),
-    /// EC2 would refuse it.
-    #[error("EC2 would refuse it")]
-    Refused(#[from] super::ApiError),
 }
 
 impl World {
@@ -87,160 +60,6 @@ impl World {
             last_id: 0,
             mistake: None,
         }
-    }
-
-    /// Adds a subnet: its id, Availability Zone, IPv4 range and VPC.
-    #[must_use]
-    pub fn subnet(self, id: &str, zone: &str, cidr: &str, vpc: &str) -> Self {
-        self.build(|world| {
-            well_formed(id, "subnet-")?;
-            parse_range(cidr).ok_or_else(|| WorldError::Range(cidr.to_owned()))?;
-            let subnet = Subnet { id: id.into(), zone: zone.into(), cidr: cidr.into(), vpc: vpc.into() };
-            put(&mut world.subnets, id, subnet)
-        })
-    }
-
-    /// Adds a running `m5.large` whose primary interface, `eni-` and what follows `i-` in `id` and `-primary`, has this
-    /// address at device index 0.
-    #[must_use]
-    pub fn instance(self, id: &str, subnet: &str, private_ip: &str) -> Self {
-        self.build(|world| {
-            let name = well_formed(id, "i-")?;
-            let interface = NetworkInterface {
-                attachment: Some(Attachment {
-                    id: format!("eni-attach-{name}-primary"),
-                    instance: id.to_owned(),
-                    device_index: 0,
-                    network_card_index: 0,
-                    state: AttachmentState::Attached,
-                    delete_on_termination: true,
-                    due: None,
-                    forcible: true,
-                }),
-                ..world.new_interface(&format!("eni-{name}-primary"), subnet, private_ip)?
-            };
-            let instance = Instance {
-                id: id.to_owned(),
-                subnet: subnet.to_owned(),
-                instance_type: "m5.large".to_owned(),
-                state: InstanceState::Running,
-                tags: BTreeMap::new(),
-                due: None,
-            };
-            put(&mut world.instances, id, instance)?;
-            put(&mut world.interfaces, &interface.id.clone(), interface)
-        })
-    }
-
-    /// Makes an instance one of another type. Known types: [`InstanceType::known`].
-    #[must_use]
-    pub fn instance_type(self, instance: &str, instance_type: &str) -> Self {
-        self.build(|world| {
-            let known = InstanceType::named(instance_type);
-            let known = known.ok_or_else(|| WorldError::InstanceType(instance_type.to_owned()))?;
-            get(&mut world.instances, instance)?.instance_type = known.name.to_owned();
-            Ok(())
-        })
-    }
-
-    /// Puts an instance into a state, without any of the changes that lead to it.
-    #[must_use]
-    pub fn instance_state(self, instance: &str, state: InstanceState) -> Self {
-        self.build(|world| {
-            get(&mut world.instances, instance)?.state = state;
-            Ok(())
-        })
-    }
-
-    /// Adds a network interface that is attached to nothing.
-    #[must_use]
-    pub fn network_interface(self, id: &str, subnet: &str, private_ip: &str) -> Self {
-        self.build(|world| {
-            let interface = world.new_interface(id, subnet, private_ip)?;
-            put(&mut world.interfaces, id, interface)
-        })
-    }
-
-    /// Adds a secondary private address to a network interface.
-    #[must_use]
-    pub fn secondary_private_ip(self, network_interface: &str, private_ip: &str) -> Self {
-        self.build(|world| {
-            let subnet = get(&mut world.interfaces, network_interface)?.subnet.clone();
-            let private_ip = world.free_ip(&subnet, private_ip)?;
-            get(&mut world.interfaces, network_interface)?.private_ips.push(private_ip);
-            Ok(())
-        })
-    }
-
-    /// Makes a network interface one that another AWS service manages.
-    #[must_use]
-    pub fn requester_managed(self, network_interface: &str) -> Self {
-        self.build(|world| {
-            get(&mut world.interfaces, network_interface)?.requester_managed = true;
-            Ok(())
-        })
-    }
-
-    /// Attaches a network interface to an instance; it is attached from the start.
-    #[must_use]
-    pub fn attach(self, network_interface: &str, instance: &str, device_index: u32) -> Self {
-        self.build(|world| {
-            let now = now();
-            world.begin_attach(network_interface, instance, device_index, 0, now)?;
-            world.settle(now);
-            Ok(())
-        })
-    }
-
-    /// Adds an Elastic IP address that leads nowhere.
-    #[must_use]
-    pub fn elastic_ip(self, allocation: &str, public_ip: &str) -> Self {
-        self.build(|world| {
-            well_formed(allocation, "eipalloc-")?;
-            let public_ip = public_ip
-                .parse::<Ipv4Addr>()
-                .map_err(|_| WorldError::Address(public_ip.to_owned(), "the internet".to_owned()))?;
-            let address = ElasticIp {
-                allocation: allocation.to_owned(),
-                public_ip,
-                association: None,
-                service_managed: None,
-                tags: BTreeMap::new(),
-            };
-            put(&mut world.addresses, allocation, address)
-        })
-    }
-
-    /// Associates an Elastic IP address with the primary private address of a network interface.
-    #[must_use]
-    pub fn associate(self, allocation: &str, network_interface: &str) -> Self {
-        self.build(|world| {
-            let private_ip = get(&mut world.interfaces, network_interface)?.primary_ip();
-            world.begin_associate(allocation, network_interface, private_ip, false, now())?;
-            Ok(())
-        })
-    }
-
-    /// Tags a network interface, an instance or an Elastic IP address.
-    #[must_use]
-    pub fn tag(self, resource: &str, key: &str, value: &str) -> Self {
-        self.build(|world| {
-            let tags = match resource.split('-').next() {
-                Some("eni") => &mut get(&mut world.interfaces, resource)?.tags,
-                Some("i") => &mut get(&mut world.instances, resource)?.tags,
-                _ => &mut get(&mut world.addresses, resource)?.tags,
-            };
-            tags.insert(key.to_owned(), value.to_owned());
-            Ok(())
-        })
-    }
-
-    /// Whether attachments that AttachNetworkInterface makes start with DeleteOnTermination on. Default: off, as the
-    /// API does; attachments made otherwise (launch, templates) often have it on.
-    #[must_use]
-    pub fn delete_on_termination(mut self, delete_on_termination: bool) -> Self {
-        self.delete_on_termination = delete_on_termination;
-        self
     }
 
     /// The Region.
@@ -268,15 +87,11 @@ impl World {
         self.interfaces.values().find(|interface| interface.private_ips.contains(&private_ip))?.carrier()
     }
 
-    /// The instance that an Elastic IP address leads to.
+    /// The instance that an Elastic IP address leads to, by the API; traffic follows later, as
+    /// [`Timings::address_propagation`] says.
     pub fn carrier_of_address(&self, allocation: &str) -> Option<&str> {
         let association = self.addresses.get(allocation)?.association.as_ref()?;
         self.interfaces.get(&association.network_interface)?.carrier()
-    }
-
-    /// What is wrong with the way in which the world was built.
-    pub(super) fn mistake(&mut self) -> Option<WorldError> {
-        self.mistake.take()
     }
 
     pub(super) fn next_id(&mut self, prefix: &str) -> String {
@@ -315,45 +130,6 @@ impl World {
         let instances = instances.filter_map(|instance| Some((instance.due?, Waiting::Instance(instance.id.clone()))));
         attachments.chain(instances).min_by_key(|(due, _)| *due)
     }
-
-    fn build(mut self, step: impl FnOnce(&mut Self) -> Result<(), WorldError>) -> Self {
-        if self.mistake.is_none() {
-            self.mistake = step(&mut self).err();
-        }
-        self
-    }
-
-    fn new_interface(&self, id: &str, subnet: &str, private_ip: &str) -> Result<NetworkInterface, WorldError> {
-        well_formed(id, "eni-")?;
-        Ok(NetworkInterface {
-            id: id.to_owned(),
-            subnet: subnet.to_owned(),
-            private_ips: vec![self.free_ip(subnet, private_ip)?],
-            attachment: None,
-            source_dest_check: true,
-            requester_managed: false,
-            interface_type: "interface".to_owned(),
-            tags: BTreeMap::new(),
-        })
-    }
-
-    fn free_ip(&self, subnet: &str, private_ip: &str) -> Result<Ipv4Addr, WorldError> {
-        let subnet = self.subnets.get(subnet).ok_or_else(|| WorldError::Unknown(subnet.to_owned()))?;
-        let outside = || WorldError::Address(private_ip.to_owned(), subnet.cidr.clone());
-        let ip = private_ip.parse::<Ipv4Addr>().map_err(|_| outside())?;
-        let (base, mask) = parse_range(&subnet.cidr).ok_or_else(outside)?;
-        if u32::from(ip) & mask != base {
-            return Err(outside());
-        }
-        let taken = |interface: &NetworkInterface| {
-            self.subnets.get(&interface.subnet).is_some_and(|other| other.vpc == subnet.vpc)
-                && interface.private_ips.contains(&ip)
-        };
-        match self.interfaces.values().any(taken) {
-            true => Err(WorldError::Twice(private_ip.to_owned())),
-            false => Ok(ip),
-        }
-    }
 }
 
 /// What a change is waited for.
@@ -366,27 +142,4 @@ enum Waiting {
 pub(super) fn id_body<'a>(id: &'a str, prefix: &str) -> Option<&'a str> {
     let body = id.strip_prefix(prefix)?;
     (!body.is_empty() && body.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')).then_some(body)
-}
-
-fn well_formed<'a>(id: &'a str, prefix: &str) -> Result<&'a str, WorldError> {
-    id_body(id, prefix).ok_or_else(|| WorldError::Malformed(id.to_owned()))
-}
-
-fn parse_range(cidr: &str) -> Option<(u32, u32)> {
-    let (base, length) = cidr.split_once('/')?;
-    let base = u32::from(base.parse::<Ipv4Addr>().ok()?);
-    let length = length.parse::<u32>().ok().filter(|length| (1..=32).contains(length))?;
-    let mask = u32::MAX << (32 - length);
-    (base & mask == base).then_some((base, mask))
-}
-
-fn put<T>(map: &mut BTreeMap<String, T>, id: &str, value: T) -> Result<(), WorldError> {
-    match map.insert(id.to_owned(), value) {
-        Some(_) => Err(WorldError::Twice(id.to_owned())),
-        None => Ok(()),
-    }
-}
-
-fn get<'a, T>(map: &'a mut BTreeMap<String, T>, id: &str) -> Result<&'a mut T, WorldError> {
-    map.get_mut(id).ok_or_else(|| WorldError::Unknown(id.to_owned()))
 }
