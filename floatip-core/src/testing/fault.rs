@@ -75,6 +75,9 @@ pub enum Fault {
     AppliedInternalError,
     /// The call takes this much longer. Past the call's timeout it ends unsent, with its outcome unknown.
     Slow(Duration),
+    /// The request is delayed on its way: the call ends as with [`ReplyLost`](Self::ReplyLost), and the request arrives
+    /// so long after the call began, whatever has happened in between.
+    Late(Duration),
     /// The call never ends, against its contract, and nothing is sent.
     Hang,
     /// The request is applied, and the call never ends, against its contract.
@@ -84,8 +87,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Every fault, [`Slow`](Self::Slow) by `slow`, for sweeps.
-    pub fn all(slow: Duration) -> Vec<Self> {
+    /// Every fault, for sweeps; [`Slow`](Self::Slow) and [`Late`](Self::Late) by `delay`.
+    pub fn all(delay: Duration) -> Vec<Self> {
         vec![
             Self::Throttled,
             Self::Denied,
@@ -98,7 +101,8 @@ impl Fault {
             Self::RequestLost,
             Self::InternalError,
             Self::AppliedInternalError,
-            Self::Slow(slow),
+            Self::Slow(delay),
+            Self::Late(delay),
             Self::Hang,
             Self::HangApplied,
             Self::Panic,
@@ -179,11 +183,11 @@ impl Faults {
     }
 
     /// Runs one call, `work`, as the plan says, and ends it at `limit` unless it is to hang.
-    pub(super) async fn around<T>(
+    pub(super) async fn around<T: Send + 'static>(
         &self,
         call: Call,
         limit: Duration,
-        work: impl Future<Output = Result<T, MoveError>> + Send,
+        work: impl Future<Output = Result<T, MoveError>> + Send + 'static,
     ) -> Result<T, MoveError> {
         let deadline = tokio::time::Instant::now() + limit;
         let resource = || super::world::RESOURCE.to_owned();
@@ -227,6 +231,14 @@ impl Faults {
                     work.await
                 };
                 return bounded(call, limit, slowly).await;
+            }
+            Fault::Late(delay) => {
+                tokio::spawn(async move {
+                    sleep(delay).await;
+                    drop(work.await);
+                });
+                sleep_until(deadline).await;
+                call.unanswered("injected: the request was delayed")
             }
             Fault::Hang => pending().await,
             Fault::HangApplied => {

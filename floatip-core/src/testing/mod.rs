@@ -3,13 +3,18 @@
 //!
 //! Everything keeps tokio's time, so tests that pause it run at once. Nothing here opens a socket.
 
+pub mod contract;
 mod fault;
+mod faulty;
+mod lease;
 mod mover;
 mod probe;
 mod provider;
 mod world;
 
 pub use fault::{Call, Fault, Faults};
+pub use faulty::FaultyMover;
+pub use lease::{InMemoryLease, InMemoryLeaseStore, Outage};
 pub use mover::InMemoryMover;
 pub use probe::{Answer, ScriptedProbe};
 pub use provider::{Answered, Holding, InMemoryProvider, Record, Request};

@@ -86,6 +86,22 @@ impl InMemoryMover {
         }
     }
 
+    async fn send_locate(&self, record: usize) -> Result<Placement, MoveError> {
+        self.travel().await;
+        let reading = self.provider.arrive(record, |world, now| Ok(world.reading(now)));
+        self.travel().await;
+        reading
+    }
+
+    async fn send_ready(&self, record: usize, to: &NodeId) -> Result<Readiness, MoveError> {
+        self.known(Call::Ready, to)?;
+        self.travel().await;
+        let answer =
+            self.provider.arrive(record, |world, _| Ok(world.readiness.get(to).cloned().unwrap_or(Readiness::Ready)));
+        self.travel().await;
+        answer
+    }
+
     async fn send_release(&self, record: usize, seen: &Placement, mode: ReleaseMode) -> Result<Accepted, MoveError> {
         if self.capabilities.strategy == Strategy::Overwrite {
             return Err(impossible(Call::Release, "an address that is overwritten is never released"));
@@ -142,41 +158,32 @@ impl AddressMover for InMemoryMover {
 
     async fn locate(&self) -> Result<Placement, MoveError> {
         let record = self.provider.begin(self.name.clone(), Request::Locate);
-        let work = async {
-            self.travel().await;
-            let reading = self.provider.arrive(record, |world, now| Ok(world.reading(now)));
-            self.travel().await;
-            reading
-        };
+        let mover = self.clone();
+        let work = async move { mover.send_locate(record).await };
         let result = self.faults.around(Call::Locate, self.capabilities.call_timeout, work).await;
         self.provider.answer(record, result)
     }
 
     async fn release(&self, seen: &Placement, mode: ReleaseMode) -> Result<Accepted, MoveError> {
         let record = self.provider.begin(self.name.clone(), Request::Release { seen: seen.clone(), mode });
-        let work = self.send_release(record, seen, mode);
+        let (mover, seen) = (self.clone(), seen.clone());
+        let work = async move { mover.send_release(record, &seen, mode).await };
         let result = self.faults.around(Call::Release, self.capabilities.call_timeout, work).await;
         self.provider.answer(record, result)
     }
 
     async fn claim(&self, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError> {
         let record = self.provider.begin(self.name.clone(), Request::Claim { to: to.clone(), seen: seen.clone() });
-        let work = self.send_claim(record, to, seen);
+        let (mover, to, seen) = (self.clone(), to.clone(), seen.clone());
+        let work = async move { mover.send_claim(record, &to, &seen).await };
         let result = self.faults.around(Call::Claim, self.capabilities.call_timeout, work).await;
         self.provider.answer(record, result)
     }
 
     async fn ready(&self, to: &NodeId) -> Result<Readiness, MoveError> {
         let record = self.provider.begin(self.name.clone(), Request::Ready { to: to.clone() });
-        let work = async {
-            self.known(Call::Ready, to)?;
-            self.travel().await;
-            let answer = self
-                .provider
-                .arrive(record, |world, _| Ok(world.readiness.get(to).cloned().unwrap_or(Readiness::Ready)));
-            self.travel().await;
-            answer
-        };
+        let (mover, to) = (self.clone(), to.clone());
+        let work = async move { mover.send_ready(record, &to).await };
         let result = self.faults.around(Call::Ready, self.capabilities.call_timeout, work).await;
         self.provider.answer(record, result)
     }
