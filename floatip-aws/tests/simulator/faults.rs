@@ -106,7 +106,7 @@ async fn a_lost_reply_on_a_used_connection_is_not_sent_again() {
 #[tokio::test]
 async fn a_call_that_hangs_is_not_applied_and_the_next_one_is_answered() {
     let lab = Lab::faulty(DETACH, Fault::Hang, When::Next(1)).await;
-    let impatient = client(&lab.simulator, Duration::from_millis(500));
+    let impatient = client(&lab.simulator, Duration::from_secs(1));
     assert_eq!(lab.try_detach_by(&impatient, false).await, Err(String::new()));
     assert!(!lab.is_free("eni-float"));
     assert_eq!(lab.outcomes(DETACH), [Outcome::Unanswered]);
@@ -116,7 +116,7 @@ async fn a_call_that_hangs_is_not_applied_and_the_next_one_is_answered() {
 #[tokio::test]
 async fn a_call_can_be_applied_and_hang() {
     let lab = Lab::faulty(DETACH, Fault::AppliedThenHang, When::Next(1)).await;
-    let impatient = client(&lab.simulator, Duration::from_millis(500));
+    let impatient = client(&lab.simulator, Duration::from_secs(1));
     assert_eq!(lab.try_detach_by(&impatient, false).await, Err(String::new()));
     assert!(lab.is_free("eni-float"));
 }
@@ -125,7 +125,7 @@ async fn a_call_can_be_applied_and_hang() {
 async fn in_a_black_hole_nothing_is_answered_until_it_is_cleared() {
     let lab = Lab::two_servers(Timings::instant()).await;
     lab.simulator.faults().black_hole();
-    let impatient = client(&lab.simulator, Duration::from_millis(500));
+    let impatient = client(&lab.simulator, Duration::from_secs(1));
     assert_eq!(lab.try_detach_by(&impatient, false).await, Err(String::new()));
     let describe = impatient.describe_network_interfaces().send().await;
     assert!(matches!(describe, Err(SdkError::TimeoutError(_))), "{describe:?}");
@@ -145,8 +145,8 @@ async fn a_slow_call_takes_as_long_as_was_set() {
 
 #[tokio::test]
 async fn a_slow_call_is_applied_though_its_client_has_hung_up() {
-    let lab = Lab::faulty(DETACH, Fault::Latency(Duration::from_secs(1)), When::Next(1)).await;
-    let impatient = client(&lab.simulator, Duration::from_millis(200));
+    let lab = Lab::faulty(DETACH, Fault::Latency(Duration::from_secs(3)), When::Next(1)).await;
+    let impatient = client(&lab.simulator, Duration::from_secs(1));
     assert_eq!(lab.try_detach_by(&impatient, false).await, Err(String::new()));
     soon(lab.simulator.wait_until(|world| world.find_interface("eni-float").unwrap().attachment.is_none())).await;
 }
@@ -165,12 +165,10 @@ async fn frozen_reads_show_the_world_of_when_the_fault_was_set() {
 async fn stale_reads_lag_behind() {
     let lag = Duration::from_millis(400);
     let lab = Lab::faulty(Action::DescribeNetworkInterfaces, Fault::StaleBy(lag), When::Always).await;
-    lab.try_detach().await.expect("accepted");
     let begin = Instant::now();
-    assert!(lab.interface("eni-float").await.attachment.is_some());
+    lab.try_detach().await.expect("accepted");
     soon(async { while lab.interface("eni-float").await.attachment.is_some() {} }).await;
-    let lagged = begin.elapsed();
-    assert!(lagged > lag / 2, "the old world was shown for {lagged:?}");
+    assert!(begin.elapsed() >= lag, "{:?}", begin.elapsed());
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ async fn an_instance_is_stopping_until_its_time_is_over() {
 
 #[tokio::test]
 async fn a_terminated_instance_deletes_or_frees_its_interfaces_by_delete_on_termination() {
-    let timings = Timings::instant().instance(std::time::Duration::from_millis(50));
+    let timings = Timings::instant().instance(std::time::Duration::from_millis(500));
     let lab = Lab::two_servers(timings).await;
     lab.simulator.console().terminate("i-1").expect("accepted");
     assert_eq!(lab.instance_state("i-1"), InstanceState::ShuttingDown);

@@ -101,12 +101,12 @@ fn client(simulator: &Simulator, timeout: Duration) -> Client {
 
 /// The error code of a refused call; empty if there was no reply.
 fn code<T: Debug, E: ProvideErrorMetadata, R>(result: Result<T, SdkError<E, R>>) -> String {
-    result.err().expect("an error").code().unwrap_or_default().to_owned()
+    result.expect_err("an error").code().unwrap_or_default().to_owned()
 }
 
 /// The error code and message of a refused call.
 fn code_and_message<T: Debug, E: ProvideErrorMetadata, R>(result: Result<T, SdkError<E, R>>) -> (String, String) {
-    let error = result.err().expect("an error");
+    let error = result.expect_err("an error");
     (error.code().unwrap_or_default().to_owned(), error.message().unwrap_or_default().to_owned())
 }
 
