@@ -6,6 +6,7 @@ mod config;
 mod control;
 #[cfg(feature = "demo")]
 mod demo;
+mod event_log;
 mod exit;
 mod journal;
 mod lock;

@@ -175,7 +175,28 @@ impl Watch {
             });
         }
         let limit = if progress.moving { progress.limits.moving } else { progress.limits.decision };
-        (now.duration_since(progress.since) >= limit).then(|| failed(status))
+        (is_held(status) || now.duration_since(progress.since) >= limit).then(|| failed(status))
+    }
+}
+
+/// True if the decision is not to move, and waiting would bring no other one: everything is known.
+fn is_held(status: &Status) -> bool {
+    let known = status.nodes.iter().all(|node| node.health != Health::Unknown);
+    let down = status.nodes.iter().all(|node| node.health == Health::Unhealthy);
+    match status.state {
+        State::HeldByStranger => true,
+        State::UnreachableButServing => known,
+        State::AllNodesDown | State::NoCandidate => down,
+        State::Stuck
+        | State::Moving
+        | State::Paused
+        | State::Frozen
+        | State::Unreadable
+        | State::InTransition
+        | State::Free
+        | State::Suspect
+        | State::Starting
+        | State::Serving => false,
     }
 }
 

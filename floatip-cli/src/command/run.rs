@@ -14,8 +14,9 @@ use super::once;
 use crate::cli::ConfigArgs;
 use crate::config::{Config, Purpose};
 use crate::control::{self, Server};
+use crate::event_log::EventLog;
 use crate::exit::{self, Failure, Outcome};
-use crate::journal::{EventLog, Journal, Newest};
+use crate::journal::{Journal, Newest};
 use crate::lock::{self, Lock};
 use crate::wiring;
 

@@ -133,7 +133,14 @@ impl Setting for Name {
     const EXPECTED: &'static str = "a name, such as `name = \"ftp\"`";
 
     fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
-        NodeId::read(value).map(|name| Self(name.as_str().into()))
+        let name = NodeId::read(value)?;
+        if name.as_str().contains(['/', '\\']) {
+            return Err(Fault::invalid(
+                format!("{:?} holds a slash", name.as_str()),
+                "files in `state_dir` bear the name: write it without",
+            ));
+        }
+        Ok(Self(name.as_str().into()))
     }
 }
 

@@ -30,7 +30,7 @@ impl EventLog {
         Ok(Self { path: path.to_owned(), missed: 0 })
     }
 
-    pub(super) async fn append(&mut self, event: &Value) {
+    pub(crate) async fn append(&mut self, event: &Value) {
         let path = self.path.clone();
         let line = format!("{event}\n");
         // Not on the threads that drive a failover: a network file system may hang.

@@ -1,0 +1,7 @@
+//! The `floatip` command as a process: what it prints, and how it exits.
+
+mod check;
+mod command_line;
+mod monitor;
+mod probe;
+mod rig;

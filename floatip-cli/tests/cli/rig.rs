@@ -1,0 +1,240 @@
+//! A folder with a configuration, and `floatip` run in it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use floatip_aws::simulator::{Simulator, Timings, World};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// A configuration that needs nothing to be checked.
+pub(crate) const VALID: &str = r#"[[floating_ip]]
+name = "ftp"
+address = "172.16.11.30"
+[floating_ip.mover]
+kind = "eni"
+network_interface = "eni-0a1b2c3d4e5f60001"
+[[floating_ip.node]]
+name = "ftp-1"
+instance = "i-0a1b2c3d4e5f60011"
+host = "172.16.11.10"
+[[floating_ip.node]]
+name = "ftp-2"
+instance = "i-0a1b2c3d4e5f60012"
+host = "172.16.11.20"
+[[floating_ip.probe]]
+kind = "ftp"
+username = "monitor"
+password = { env = "FTP_PASSWORD" }
+"#;
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder in which `floatip` runs, with `floatip.toml` in it.
+pub(crate) struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    pub(crate) fn new(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("floatip.toml"), config).unwrap();
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_floatip"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_remove("FLOATIP_CONFIG")
+            .env_remove("FLOATIP_CONTROL")
+            .env("FTP_PASSWORD", "hunter2")
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_CONFIG_FILE", "/nonexistent")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        Ended::of(self.command(arguments).output().unwrap())
+    }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A service that accepts connections until it is dropped.
+pub(crate) struct Service {
+    pub(crate) address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl Service {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepting = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+        Self { address, accepting }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// A simulated EC2, two services for nodes and one for the floating address, and a configuration of them all.
+pub(crate) struct Site {
+    pub(crate) desk: Desk,
+    pub(crate) simulator: Simulator,
+    pub(crate) nodes: [Option<Service>; 2],
+    _floating: Service,
+}
+
+impl Site {
+    pub(crate) async fn new() -> Self {
+        let world = World::new("eu-test-1")
+            .subnet("subnet-a", "eu-test-1a", "172.16.11.0/24", "vpc-1")
+            .instance("i-0a1b2c3d4e5f60011", "subnet-a", "172.16.11.10")
+            .instance("i-0a1b2c3d4e5f60012", "subnet-a", "172.16.11.20")
+            .network_interface("eni-0a1b2c3d4e5f60001", "subnet-a", "172.16.11.30")
+            .attach("eni-0a1b2c3d4e5f60001", "i-0a1b2c3d4e5f60011", 1)
+            .delete_on_termination(false);
+        let simulator = Simulator::start(world, Timings::instant()).await.unwrap();
+        let (first, second, floating) = (Service::start().await, Service::start().await, Service::start().await);
+        let config = format!(
+            r#"control = "control.sock"
+[aws]
+region = "eu-test-1"
+endpoint_url = "{}"
+[[floating_ip]]
+name = "ftp"
+address = "{}"
+[floating_ip.mover]
+kind = "eni"
+network_interface = "eni-0a1b2c3d4e5f60001"
+[[floating_ip.node]]
+name = "ftp-1"
+instance = "i-0a1b2c3d4e5f60011"
+host = "{}"
+[[floating_ip.node]]
+name = "ftp-2"
+instance = "i-0a1b2c3d4e5f60012"
+host = "{}"
+[[floating_ip.probe]]
+kind = "tcp"
+port = 21
+[floating_ip.health]
+interval = "500ms"
+fast_interval = "100ms"
+timeout = "2s"
+"#,
+            simulator.endpoint_url(),
+            floating.address,
+            first.address,
+            second.address,
+        );
+        Self { desk: Desk::new(&config), simulator, nodes: [Some(first), Some(second)], _floating: floating }
+    }
+
+    /// Ends the service of a node.
+    pub(crate) fn kill(&mut self, node: usize) {
+        self.nodes[node] = None;
+    }
+
+    /// The instance that carries the interface.
+    pub(crate) fn carrier(&self) -> Option<String> {
+        self.simulator.world().find_interface("eni-0a1b2c3d4e5f60001").unwrap().carrier().map(str::to_owned)
+    }
+
+    /// A command that speaks to the monitor.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Ended {
+        self.desk.run(&[arguments, &["-c", "floatip.toml"]].concat())
+    }
+
+    /// `floatip run`, once it listens.
+    pub(crate) fn monitor(&self, arguments: &[&str]) -> Monitor {
+        let arguments = [&["run", "-c", "floatip.toml"], arguments].concat();
+        let mut child = self.desk.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut log = String::new();
+        while !log.contains("monitoring") {
+            assert!(stderr.read_line(&mut log).unwrap() > 0, "it ended: {log}");
+        }
+        Monitor { child, stderr: Some(stderr), log }
+    }
+
+    /// The status of the one floating IP, once it is as wanted.
+    pub(crate) async fn status_until(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let status = self.ask(&["status", "--json"]).json()["floating_ips"][0].clone();
+            if wanted(&status) {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{status:#}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// A running monitor. Killed if it is still there at the end of a test.
+pub(crate) struct Monitor {
+    child: Child,
+    stderr: Option<BufReader<std::process::ChildStderr>>,
+    log: String,
+}
+
+impl Monitor {
+    /// Sends a signal, and waits for the end.
+    pub(crate) fn end(mut self, signal: &str) -> Ended {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        let mut stderr = std::mem::take(&mut self.log);
+        self.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        let status = self.child.wait().unwrap();
+        Ended { code: status.code(), stdout: String::new(), stderr }
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        // It has ended already, as a rule.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
