@@ -61,6 +61,7 @@ pub enum Change {
 #[async_trait]
 pub trait DataPlane: fmt::Debug + Send + Sync + 'static {
     /// Follows one change. Changes come one at a time, in the order in which they took effect; the next one waits until
-    /// this returns. The API does not wait: it may show a change that the data plane is still making.
+    /// this returns. The API does not wait: it may show a change that the data plane is still making. After a panic it
+    /// follows no more.
     async fn follow(&self, change: &Change);
 }

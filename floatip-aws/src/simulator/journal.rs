@@ -113,7 +113,8 @@ impl Journal {
         self.lock().clear();
     }
 
-    /// Waits until the requests satisfy `condition`, which is looked at now and after each arrival and answer.
+    /// Waits until the requests satisfy `condition`, which is looked at now and after each arrival and answer. The
+    /// condition must not call the journal.
     ///
     /// # Cancel safety
     /// Dropping it is harmless; bound it with a timeout.

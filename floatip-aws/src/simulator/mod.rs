@@ -171,7 +171,8 @@ impl Simulator {
         Console { cloud: Arc::clone(&self.cloud) }
     }
 
-    /// Waits until the world satisfies `condition`, which is looked at now and after each change.
+    /// Waits until the world satisfies `condition`, which is looked at now and after each change. The condition must not
+    /// call the simulator.
     ///
     /// # Cancel safety
     /// Dropping it is harmless; bound it with a timeout.
@@ -179,7 +180,8 @@ impl Simulator {
         self.cloud.wait_until(condition).await;
     }
 
-    /// Every change that took effect since the start, with its time: the history of the data plane.
+    /// Every change that took effect since the start, with its time: the history of the data plane. It grows without
+    /// bound.
     pub fn changes(&self) -> Vec<(Instant, Change)> {
         self.cloud.told()
     }
