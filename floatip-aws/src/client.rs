@@ -8,6 +8,8 @@ use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::config::{Builder, ProvideCredentials, SharedCredentialsProvider};
 
+use crate::credentials::Unhurried;
+
 /// How to reach EC2. Everything that is not set comes from the standard chain of the AWS tools: environment variables,
 /// the shared config and credentials files, then the role of the instance (IMDSv2).
 ///
@@ -63,7 +65,7 @@ impl AwsSettings {
     /// Builds the client. Do it once and clone the result: clones share connections and credentials.
     ///
     /// Credentials are fetched with the first call, not here: a monitor that starts while they cannot be had says so
-    /// with every read, and goes on as soon as they can.
+    /// with every read, and goes on as soon as they can. Loading them may take longer than a call.
     ///
     /// # Errors
     /// [`ConnectError::NoRegion`] if neither these settings nor the standard chain know the Region.
@@ -137,8 +139,11 @@ impl Ec2 {
             .operation_attempt_timeout(Self::CALL_TIMEOUT)
             .operation_timeout(Self::CALL_TIMEOUT)
             .build();
-        let config = Builder::from(config).retry_config(RetryConfig::disabled()).timeout_config(timeouts).build();
-        Ok(Self { client: aws_sdk_ec2::Client::from_conf(config) })
+        let mut builder = Builder::from(config).retry_config(RetryConfig::disabled()).timeout_config(timeouts);
+        builder.set_credentials_provider(
+            config.credentials_provider().map(Unhurried::new).map(SharedCredentialsProvider::new),
+        );
+        Ok(Self { client: aws_sdk_ec2::Client::from_conf(builder.build()) })
     }
 
     /// The SDK's client, for calls that this crate does not make.

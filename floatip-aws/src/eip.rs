@@ -1,22 +1,23 @@
 //! Moves an Elastic IP address between private addresses of network interfaces.
 
 mod builder;
+mod target;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use async_trait::async_trait;
-use aws_sdk_ec2::types::{Address, Instance, InstanceNetworkInterface, NetworkInterface};
+use aws_sdk_ec2::types::Address;
 use floatip_core::{
     Accepted, AddressMover, Capabilities, MoveError, NodeId, Placement, Precondition, Readiness, ReleaseMode, Strategy,
     Token,
 };
 
 use crate::client::Ec2;
-use crate::error::Call;
-use crate::instance;
+use crate::error::{Call, readiness};
 pub use builder::{EipBuilder, EipNode, Fencing};
+use target::Target;
 
 const ASSOCIATE: &str = "AssociateAddress";
 const DISASSOCIATE: &str = "DisassociateAddress";
@@ -45,13 +46,6 @@ pub struct EipMover {
     targets: Mutex<BTreeMap<NodeId, Target>>,
 }
 
-/// What the address is associated with to be on a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Target {
-    network_interface: String,
-    private_ip: String,
-}
-
 impl EipMover {
     /// A mover of the address with this allocation id, without nodes.
     pub fn builder(ec2: Ec2, allocation: &str) -> EipBuilder {
@@ -69,122 +63,30 @@ impl EipMover {
         Placement::Stranger { description: format!("{}, by {token}", parts.join(" / ")), token }
     }
 
+    /// Reads once more that the association is the one of `seen`.
+    async fn still(&self, seen: &Placement) -> Result<(), MoveError> {
+        let now = self.locate().await?;
+        if now.token() == seen.token() {
+            return Ok(());
+        }
+        let why = format!("it was {seen}, and is {now} by now");
+        Err(Call::request(ASSOCIATE, &self.allocation).conflict(why))
+    }
+
     async fn associate(&self, to: &NodeId, overwrite: bool) -> Result<Accepted, MoveError> {
         let target = self.target(to).await?;
         let request = self.ec2.sdk().associate_address().allocation_id(&self.allocation);
         let request = request.network_interface_id(target.network_interface).private_ip_address(target.private_ip);
-        match request.allow_reassociation(overwrite).send().await {
-            Ok(answer) => Ok(answer
-                .association_id()
-                .map_or_else(Accepted::without_token, |id| Accepted::with_token(Token::generation(id)))),
-            Err(error) => {
-                self.targets.lock().unwrap_or_else(PoisonError::into_inner).remove(to);
-                Err(Call::request(ASSOCIATE, &self.allocation).failed(error))
+        let answer = request.allow_reassociation(overwrite).send().await.map_err(|error| {
+            let error = Call::request(ASSOCIATE, &self.allocation).failed(error);
+            if matches!(error, MoveError::NotFound { .. } | MoveError::Impossible { .. }) {
+                self.targets().remove(to);
             }
-        }
+            error
+        })?;
+        let token = answer.association_id().map(Token::generation);
+        Ok(token.map_or_else(Accepted::without_token, Accepted::with_token))
     }
-
-    /// What to associate with. Looked up at most once between refusals; [`ready`](AddressMover::ready) does it ahead.
-    async fn target(&self, to: &NodeId) -> Result<Target, MoveError> {
-        let call = Call::request(ASSOCIATE, &self.allocation);
-        let node = self.nodes.get(to).ok_or_else(|| call.impossible(format!("{to} is no node of this mover")))?;
-        if let Some(target) = self.targets.lock().unwrap_or_else(PoisonError::into_inner).get(to) {
-            return Ok(target.clone());
-        }
-        if let (Some(network_interface), Some(private_ip)) = (&node.network_interface, node.private_ip) {
-            return Ok(Target { network_interface: network_interface.clone(), private_ip: private_ip.to_string() });
-        }
-        let (target, _) = self.look_up(to, node).await?.map_err(|obstacle| call.impossible(obstacle))?;
-        Ok(target)
-    }
-
-    /// Finds out what to associate with, and remembers it; or says why there is nothing.
-    async fn look_up(
-        &self,
-        to: &NodeId,
-        node: &EipNode,
-    ) -> Result<Result<(Target, NetworkInterface), String>, MoveError> {
-        let network_interface = match (&node.instance, &node.network_interface) {
-            (Some(id), _) => match self.ec2.living_instance(id).await? {
-                Ok(instance) => match interface_of(&instance, node) {
-                    Some(found) => found.to_owned(),
-                    None => return Ok(Err(format!("{id} has no such interface: {node}"))),
-                },
-                Err(obstacle) => return Ok(Err(obstacle)),
-            },
-            (None, Some(network_interface)) => network_interface.clone(),
-            (None, None) => return Ok(Err(format!("{to} has neither an instance nor an interface"))),
-        };
-        let interface = match self.ec2.network_interface(&network_interface).await {
-            Err(MoveError::NotFound { .. }) => {
-                return Ok(Err(format!(
-                    "{network_interface} is not in {}; give the node another one",
-                    self.ec2.region()
-                )));
-            }
-            interface => interface?,
-        };
-        let private_ip = node.private_ip.map(|ip| ip.to_string());
-        let Some(private_ip) = private_ip.or_else(|| interface.private_ip_address().map(str::to_owned)) else {
-            return Ok(Err(format!("{network_interface} has no private IPv4 address; assign one")));
-        };
-        let target = Target { network_interface, private_ip };
-        self.targets.lock().unwrap_or_else(PoisonError::into_inner).insert(to.clone(), target.clone());
-        Ok(Ok((target, interface)))
-    }
-
-    async fn obstacle(&self, to: &NodeId, node: &EipNode) -> Result<Option<String>, MoveError> {
-        let address = self.ec2.address(&self.allocation).await?;
-        if let Some(service) = address.service_managed() {
-            return Ok(Some(format!("{} is managed by the service {}", self.allocation, service.as_str())));
-        }
-        let (target, interface) = match self.look_up(to, node).await? {
-            Ok(found) => found,
-            Err(obstacle) => return Ok(Some(obstacle)),
-        };
-        let Target { network_interface, private_ip } = target;
-        let Some(private) =
-            interface.private_ip_addresses().iter().find(|it| it.private_ip_address() == Some(private_ip.as_str()))
-        else {
-            return Ok(Some(format!("{network_interface} has no private address {private_ip}; assign it there")));
-        };
-        if let Some(other) = private.association().filter(|it| it.allocation_id() != Some(self.allocation.as_str()))
-            && let Some(allocation) = other.allocation_id()
-        {
-            let public_ip = other.public_ip().unwrap_or("another Elastic IP address");
-            return Ok(Some(format!(
-                "{private_ip} of {network_interface} has {public_ip} ({allocation}), which would be displaced; \
-                 disassociate it, or give the node another private_ip"
-            )));
-        }
-        if let (Some(group), Some(zone)) = (address.network_border_group(), interface.availability_zone())
-            && outside_border_group(self.ec2.region(), group, zone)
-        {
-            return Ok(Some(format!("{} belongs to {group}, and {network_interface} is in {zone}", self.allocation)));
-        }
-        Ok(None)
-    }
-}
-
-fn interface_of<'a>(instance: &'a Instance, node: &EipNode) -> Option<&'a str> {
-    let fits = |it: &InstanceNetworkInterface| match (&node.network_interface, node.private_ip) {
-        (Some(wanted), _) => it.network_interface_id() == Some(wanted),
-        (None, Some(ip)) => {
-            let ip = ip.to_string();
-            it.private_ip_addresses().iter().any(|it| it.private_ip_address() == Some(ip.as_str()))
-        }
-        (None, None) => false,
-    };
-    let wanted = instance.network_interfaces().iter().find(|it| fits(it));
-    let primary = || instance::primary_interface(instance).filter(|_| node.is_primary_of_instance());
-    wanted.or_else(primary).and_then(|it| it.network_interface_id())
-}
-
-/// Whether a zone is certainly outside an address's border group. That of an ordinary zone, named as the Region with one
-/// letter, is the Region; what belongs to a local or Wavelength zone cannot be told from its name.
-fn outside_border_group(region: &str, group: &str, zone: &str) -> bool {
-    let letter = zone.strip_prefix(region).filter(|_| !region.is_empty());
-    letter.is_some_and(|letter| letter.len() == 1) && group != region
 }
 
 impl fmt::Debug for EipMover {
@@ -228,15 +130,14 @@ impl AddressMover for EipMover {
         let call = Call::request(ASSOCIATE, &self.allocation);
         match (seen, self.fencing) {
             (Placement::Free, _) => self.associate(to, false).await,
-            (Placement::Held { node, token, .. }, _) if node == to => Ok(Accepted::with_token(token.clone())),
-            (Placement::Held { token, .. } | Placement::Stranger { token, .. }, Fencing::Overwrite) => {
+            (Placement::Held { node, token, .. }, _) if node == to => {
+                self.still(seen).await?;
+                Ok(Accepted::with_token(token.clone()))
+            }
+            (Placement::Held { .. } | Placement::Stranger { .. }, Fencing::Overwrite) => {
                 self.target(to).await?;
-                let now = self.locate().await?;
-                if now.token() == Some(token) {
-                    self.associate(to, true).await
-                } else {
-                    Err(call.conflict(format!("it was {seen}, and is {now} by now")))
-                }
+                self.still(seen).await?;
+                self.associate(to, true).await
             }
             (Placement::Held { .. } | Placement::Stranger { .. }, Fencing::Strict)
             | (Placement::Transition { .. } | Placement::Split { .. }, _) => {
@@ -246,25 +147,6 @@ impl AddressMover for EipMover {
     }
 
     async fn ready(&self, to: &NodeId) -> Result<Readiness, MoveError> {
-        let obstacle = match self.nodes.get(to) {
-            Some(node) => self.obstacle(to, node).await?,
-            None => Some(format!("{to} is no node of this mover")),
-        };
-        Ok(obstacle.map_or(Readiness::Ready, |reason| Readiness::Impossible { reason }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_ordinary_zone_is_known_to_be_outside_a_border_group() {
-        let outside = |group, zone| outside_border_group("us-east-1", group, zone);
-        assert!(!outside("us-east-1", "us-east-1a"));
-        assert!(outside("us-east-1-bos-1", "us-east-1a"));
-        assert!(!outside("us-east-1-bos-1", "us-east-1-bos-1a"));
-        assert!(!outside("us-east-1", "us-east-1-bos-1a"), "a local zone may belong to the Region's own group");
-        assert!(!outside("us-east-1", "eu-west-1a"));
+        readiness(self.check(to).await)
     }
 }

@@ -1,5 +1,7 @@
 //! Moves a network interface, and with it all its private addresses, between instances of one Availability Zone.
 
+mod readiness;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,9 +15,8 @@ use floatip_core::{
 };
 
 use crate::client::Ec2;
-use crate::error::{Call, is_index_taken};
+use crate::error::{Call, is_index_taken, readiness};
 use crate::id::{self, SetupError};
-use crate::instance;
 
 const DESCRIBE: &str = "DescribeNetworkInterfaces";
 const ATTACH: &str = "AttachNetworkInterface";
@@ -139,43 +140,9 @@ impl EniMover {
         answer.map(drop).map_err(|error| Call::request(MODIFY, &self.network_interface).failed(error))
     }
 
-    async fn obstacle(&self, to: &NodeId, id: &str) -> Result<Option<String>, MoveError> {
-        let own = &self.network_interface;
-        let interface = self.ec2.network_interface(own).await?;
-        if interface.requester_managed() == Some(true) || interface.operator().and_then(|it| it.managed()) == Some(true)
-        {
-            return Ok(Some(format!("{own} is managed by an AWS service; use an interface of your own")));
-        }
-        if let Some(kind) = interface.interface_type().map(|kind| kind.as_str()).filter(|kind| *kind != "interface") {
-            return Ok(Some(format!("{own} is of the type {kind}; only plain interfaces can move")));
-        }
-        if interface.attachment().is_some_and(|it| it.device_index() == Some(0)) {
-            return Ok(Some(format!("{own} is a primary interface, which cannot be detached; use a secondary one")));
-        }
-        let instance = match self.ec2.living_instance(id).await? {
-            Ok(instance) => instance,
-            Err(obstacle) => return Ok(Some(obstacle)),
-        };
-        if let (Some(here), Some(there)) = (interface.availability_zone(), instance::zone(&instance))
-            && here != there
-        {
-            return Ok(Some(format!(
-                "{own} is in {here} and {id} in {there}: an interface cannot leave its zone; choose an instance in {here}"
-            )));
-        }
-        if let (Some(here), Some(there)) = (interface.vpc_id(), instance.vpc_id())
-            && here != there
-        {
-            return Ok(Some(format!("{own} is in {here} and {id} in {there}; choose an instance in {here}")));
-        }
-        let taken = instance::taken_indexes(&instance, own);
-        let used = i32::try_from(taken.len()).unwrap_or(i32::MAX);
-        self.taken().insert(to.clone(), taken);
-        let Some(kind) = instance.instance_type() else { return Ok(None) };
-        let limit = self.ec2.interface_limit(kind).await?;
-        Ok(limit.filter(|limit| used >= *limit).map(|limit| {
-            format!("{id} has {used} other interfaces and its type {kind} allows {limit}; detach one or choose a larger type")
-        }))
+    fn instance(&self, call: Call<'_>, node: &NodeId) -> Result<&str, MoveError> {
+        let instance = self.nodes.get(node).map(String::as_str);
+        instance.ok_or_else(|| call.impossible(format!("{node} is no node of this mover")))
     }
 
     fn next_index(&self, node: &NodeId) -> i32 {
@@ -228,13 +195,11 @@ impl AddressMover for EniMover {
 
     async fn claim(&self, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError> {
         let call = Call::request(ATTACH, &self.network_interface);
-        let instance = self.nodes.get(to).ok_or_else(|| call.impossible(format!("{to} is no node of this mover")))?;
+        let instance = self.instance(call, to)?;
         match seen {
             Placement::Free => self.attach(to, instance).await,
-            Placement::Held { node, token, settled } if node == to => {
-                if !settled {
-                    self.keep_on_termination(token.as_str()).await?;
-                }
+            Placement::Held { node, token, .. } if node == to => {
+                self.keep_on_termination(token.as_str()).await?;
                 Ok(Accepted::with_token(token.clone()))
             }
             Placement::Held { .. }
@@ -245,10 +210,6 @@ impl AddressMover for EniMover {
     }
 
     async fn ready(&self, to: &NodeId) -> Result<Readiness, MoveError> {
-        let obstacle = match self.nodes.get(to) {
-            Some(instance) => self.obstacle(to, instance).await?,
-            None => Some(format!("{to} is no node of this mover")),
-        };
-        Ok(obstacle.map_or(Readiness::Ready, |reason| Readiness::Impossible { reason }))
+        readiness(self.check(to).await)
     }
 }

@@ -8,7 +8,7 @@ use std::error::Error;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
-use floatip_core::{BoxError, MoveError};
+use floatip_core::{BoxError, MoveError, Readiness};
 
 /// An error that EC2 itself answered: found by downcasting the source of a [`MoveError`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,9 +79,9 @@ impl<'a> Call<'a> {
         self.meaning(Class::Unclear, why.into())
     }
 
-    /// Something that this crate found out by itself, so that nothing was sent.
-    pub(crate) fn impossible(self, reason: String) -> MoveError {
-        let resource = self.resource.to_owned();
+    /// What was found out before the request was sent.
+    pub(crate) fn impossible(self, reason: impl Into<String>) -> MoveError {
+        let (resource, reason) = (self.resource.to_owned(), reason.into());
         MoveError::Impossible { call: self.name, resource, reason, source: "the request was not sent".into() }
     }
 
@@ -98,6 +98,15 @@ impl<'a> Call<'a> {
             Class::Unclear if mutates => MoveError::OutcomeUnknown { call, resource, source },
             Class::Unclear => MoveError::TimedOut { call, source },
         }
+    }
+}
+
+/// What a check of a node found: an obstacle is an answer, other errors are none.
+pub(crate) fn readiness(checked: Result<(), MoveError>) -> Result<Readiness, MoveError> {
+    match checked {
+        Ok(()) => Ok(Readiness::Ready),
+        Err(MoveError::Impossible { reason, .. }) => Ok(Readiness::Impossible { reason }),
+        Err(error) => Err(error),
     }
 }
 

@@ -6,21 +6,23 @@ use aws_sdk_ec2::types::{Instance, InstanceNetworkInterface};
 use floatip_core::MoveError;
 
 use crate::client::Ec2;
+use crate::error::Call;
 
 impl Ec2 {
-    /// The instance, or why it can hold nothing: it has ended, or EC2 does not know it.
-    pub(crate) async fn living_instance(&self, id: &str) -> Result<Result<Instance, String>, MoveError> {
-        match self.instance(id).await {
-            Ok(instance) => Ok(match instance.state().and_then(|state| state.name()).map(|name| name.as_str()) {
-                Some(state @ ("terminated" | "shutting-down")) => {
-                    Err(format!("{id} is {state}; give the node another instance"))
-                }
-                Some(_) | None => Ok(instance),
-            }),
+    /// The instance that `call` is to give something to; impossible if it has ended or EC2 does not know it.
+    pub(crate) async fn living_instance(&self, call: Call<'_>, id: &str) -> Result<Instance, MoveError> {
+        let instance = match self.instance(id).await {
             Err(MoveError::NotFound { .. }) => {
-                Ok(Err(format!("{id} is not in {}; give the node another instance or Region", self.region())))
+                let reason = format!("{id} is not in {}; give the node another instance or Region", self.region());
+                return Err(call.impossible(reason));
             }
-            Err(error) => Err(error),
+            instance => instance?,
+        };
+        match instance.state().and_then(|state| state.name()).map(|name| name.as_str()) {
+            Some(state @ ("terminated" | "shutting-down")) => {
+                Err(call.impossible(format!("{id} is {state}; give the node another instance")))
+            }
+            Some(_) | None => Ok(instance),
         }
     }
 }

@@ -24,6 +24,7 @@
 #![deny(missing_docs)]
 
 mod client;
+mod credentials;
 mod eip;
 mod eni;
 mod error;

@@ -62,10 +62,6 @@ impl EipNode {
         self
     }
 
-    pub(super) fn is_primary_of_instance(&self) -> bool {
-        self.network_interface.is_none() && self.private_ip.is_none()
-    }
-
     /// Whether an address that is associated this way is on this node.
     pub(super) fn holds(&self, address: &Address) -> bool {
         let there = match (&self.network_interface, &self.instance) {

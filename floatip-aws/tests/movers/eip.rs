@@ -170,13 +170,15 @@ async fn a_stale_token_cannot_release_a_newer_association() {
 }
 
 #[tokio::test]
-async fn a_claim_for_the_holder_sends_nothing() {
+async fn a_claim_for_the_holder_only_reads() {
     let (simulator, ec2) = instant(on_ftp_1()).await;
     let mover = mover(&ec2, Fencing::Overwrite);
     let seen = mover.locate().await.unwrap();
     let accepted = mover.claim(&node("ftp-1"), &seen).await.unwrap();
     assert_eq!(accepted.token.as_ref(), seen.token());
-    assert_eq!(actions(&simulator), ["DescribeAddresses"]);
+    assert_eq!(actions(&simulator), ["DescribeAddresses", "DescribeAddresses"]);
+    simulator.console().associate(ALLOCATION, &primary_of(INSTANCE_2), None).unwrap();
+    assert_eq!(class(mover.claim(&node("ftp-1"), &seen).await), "conflict");
 }
 
 #[tokio::test]

@@ -1,0 +1,207 @@
+//! The contract of `AddressMover`, kept by each mover with the real SDK against the simulator.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_ec2::config::Credentials;
+use floatip_aws::simulator::{Action, Console, Fault, Simulator, Timings, When, World};
+use floatip_aws::{AwsSettings, EipMover, EniMover, Fencing};
+use floatip_core::testing::contract::{Fixture, Situation, assert_contract};
+use floatip_core::testing::{Call, Fault as CallFault};
+use floatip_core::{AddressMover, NodeId};
+
+const INTERFACE: &str = "eni-0a1b2c3d4e5f60001";
+const ALLOCATION: &str = "eipalloc-0a1b2c3d4e5f60002";
+const STRANGER: &str = "i-stranger";
+
+/// A mover in a world of three nodes and a stranger, with what the contract's calls are on the wire.
+struct Ec2Fixture {
+    simulator: Simulator,
+    mover: Arc<dyn AddressMover>,
+    read: Action,
+    release: Action,
+    claim: Action,
+    place: fn(&Console, &World, &Situation) -> bool,
+}
+
+fn names() -> [(NodeId, &'static str); 3] {
+    [("a", "i-a"), ("b", "i-b"), ("c", "i-c")].map(|(name, instance)| (NodeId::new(name).unwrap(), instance))
+}
+
+async fn start() -> (Simulator, floatip_aws::Ec2) {
+    let world = World::new("eu-test-1")
+        .subnet("subnet-a", "eu-test-1a", "10.0.0.0/24", "vpc-1")
+        .instance("i-a", "subnet-a", "10.0.0.1")
+        .instance("i-b", "subnet-a", "10.0.0.2")
+        .instance("i-c", "subnet-a", "10.0.0.3")
+        .instance(STRANGER, "subnet-a", "10.0.0.4")
+        .network_interface(INTERFACE, "subnet-a", "10.0.0.9")
+        .elastic_ip(ALLOCATION, "203.0.113.9");
+    let timings = Timings::default().attach(Duration::from_millis(100));
+    let timings = timings.detach(Duration::from_millis(150)).force_detach(Duration::from_millis(100));
+    let simulator = Simulator::start(world, timings).await.unwrap();
+    let settings = AwsSettings::new().region("eu-test-1").endpoint_url(simulator.endpoint_url());
+    let credentials = Credentials::new("AKID", "SECRET", None, None, "test");
+    let ec2 = settings.credentials_provider(credentials).connect().await.unwrap();
+    (simulator, ec2)
+}
+
+async fn eni() -> Ec2Fixture {
+    let (simulator, ec2) = start().await;
+    Ec2Fixture {
+        simulator,
+        mover: Arc::new(EniMover::new(ec2, INTERFACE, 1, names()).unwrap()),
+        read: Action::DescribeNetworkInterfaces,
+        release: Action::DetachNetworkInterface,
+        claim: Action::AttachNetworkInterface,
+        place: place_interface,
+    }
+}
+
+async fn eip(fencing: Fencing) -> Ec2Fixture {
+    let (simulator, ec2) = start().await;
+    let builder = EipMover::builder(ec2, ALLOCATION).fencing(fencing);
+    let builder = names().into_iter().fold(builder, |builder, (node, instance)| builder.instance(node, instance));
+    Ec2Fixture {
+        simulator,
+        mover: Arc::new(builder.build().unwrap()),
+        read: Action::DescribeAddresses,
+        release: Action::DisassociateAddress,
+        claim: Action::AssociateAddress,
+        place: place_address,
+    }
+}
+
+fn instance_of(node: &NodeId) -> String {
+    format!("i-{node}")
+}
+
+fn place_interface(console: &Console, world: &World, situation: &Situation) -> bool {
+    let attached = |instance: &str| {
+        console.attach(INTERFACE, instance, 1).unwrap();
+        console.complete(INTERFACE).unwrap();
+    };
+    console.complete(INTERFACE).unwrap();
+    if world.find_interface(INTERFACE).unwrap().attachment.is_some() && console.detach(INTERFACE, true).is_ok() {
+        console.complete(INTERFACE).unwrap();
+    }
+    match situation {
+        Situation::Free => {}
+        Situation::On(node) => attached(&instance_of(node)),
+        Situation::UnsettledOn(node) => {
+            attached(&instance_of(node));
+            console.delete_on_termination(INTERFACE, true).unwrap();
+        }
+        Situation::Leaving(node) => {
+            attached(&instance_of(node));
+            console.detach(INTERFACE, false).unwrap();
+        }
+        Situation::GoingTo(node) => drop(console.attach(INTERFACE, &instance_of(node), 1).unwrap()),
+        Situation::OnStranger => attached(STRANGER),
+        other => panic!("{other:?} is new"),
+    }
+    true
+}
+
+fn place_address(console: &Console, world: &World, situation: &Situation) -> bool {
+    let leads_to = |instance: &str| {
+        let interface = format!("{}-primary", instance.replacen("i-", "eni-", 1));
+        drop(console.associate(ALLOCATION, &interface, None).unwrap());
+    };
+    if world.find_address(ALLOCATION).unwrap().association.is_some() {
+        console.disassociate(ALLOCATION).unwrap();
+    }
+    match situation {
+        Situation::Free => {}
+        Situation::On(node) => leads_to(&instance_of(node)),
+        Situation::OnStranger => leads_to(STRANGER),
+        // The API shows every change of an address at once.
+        Situation::UnsettledOn(_) | Situation::Leaving(_) | Situation::GoingTo(_) => return false,
+        other => panic!("{other:?} is new"),
+    }
+    true
+}
+
+#[async_trait]
+impl Fixture for Ec2Fixture {
+    fn mover(&self) -> Arc<dyn AddressMover> {
+        Arc::clone(&self.mover)
+    }
+
+    fn nodes(&self) -> Vec<NodeId> {
+        names().map(|(node, _)| node).to_vec()
+    }
+
+    async fn arrange(&mut self, situation: &Situation) -> bool {
+        (self.place)(&self.simulator.console(), &self.simulator.world(), situation)
+    }
+
+    async fn inject(&mut self, call: Call, fault: CallFault) -> bool {
+        let action = match call {
+            Call::Locate => self.read,
+            Call::Release => self.release,
+            Call::Claim => self.claim,
+            Call::Ready => return false,
+        };
+        let fault = match fault {
+            CallFault::Throttled => Fault::Throttled,
+            CallFault::Denied => Fault::Denied,
+            CallFault::ReplyLost => Fault::ReplyLost,
+            CallFault::RequestLost => Fault::Hang,
+            CallFault::InternalError => Fault::InternalError,
+            CallFault::AppliedInternalError => Fault::AppliedThenInternalError,
+            other => panic!("{other:?} is not the provider's"),
+        };
+        self.simulator.faults().set(action, fault, When::Next(1));
+        true
+    }
+
+    fn requests(&self) -> Option<usize> {
+        let is_request = |name: &str| Action::from_name(name).is_some_and(|action| !action.is_describe());
+        Some(self.simulator.journal().entries().iter().filter(|entry| is_request(&entry.action)).count())
+    }
+}
+
+#[tokio::test]
+async fn the_eni_mover_keeps_the_contract() {
+    let report = assert_contract(eni).await;
+    let overwriting =
+        ["an_overwriting_claim_takes_the_address_over", "an_overwriting_claim_with_a_stale_token_is_a_conflict"];
+    assert_eq!(report.not_applicable(), overwriting, "{report}");
+}
+
+#[tokio::test]
+async fn the_eip_mover_keeps_the_contract_when_it_overwrites() {
+    let report = assert_contract(async || eip(Fencing::Overwrite).await).await;
+    let releasing_or_gradual = [
+        "locate_tells_that_the_address_leaves",
+        "locate_tells_that_the_address_is_on_its_way",
+        "locate_tells_that_something_is_left_to_do",
+        "a_claim_finishes_what_is_left_to_do",
+        "a_claim_during_a_transition_changes_nothing",
+        "a_claim_of_a_held_address_changes_nothing_unless_it_overwrites",
+        "a_release_ends_free",
+        "a_forced_release_ends_free",
+        "a_release_with_a_stale_token_is_a_conflict",
+        "a_release_knows_an_assignment_from_a_later_one_on_the_same_node",
+        "a_dropped_release_leaves_a_state_that_can_be_continued",
+    ];
+    assert_eq!(report.not_applicable(), releasing_or_gradual, "{report}");
+}
+
+#[tokio::test]
+async fn the_eip_mover_keeps_the_contract_with_strict_fencing() {
+    let report = assert_contract(async || eip(Fencing::Strict).await).await;
+    let overwriting_or_gradual = [
+        "locate_tells_that_the_address_leaves",
+        "locate_tells_that_the_address_is_on_its_way",
+        "locate_tells_that_something_is_left_to_do",
+        "a_claim_finishes_what_is_left_to_do",
+        "a_claim_during_a_transition_changes_nothing",
+        "an_overwriting_claim_takes_the_address_over",
+        "an_overwriting_claim_with_a_stale_token_is_a_conflict",
+        "a_forced_release_ends_free",
+    ];
+    assert_eq!(report.not_applicable(), overwriting_or_gradual, "{report}");
+}
