@@ -154,8 +154,8 @@ struct Repair {
     call: Option<CallId>,
     attempts: u32,
     next: Instant,
-    /// When the newest attempt ended: a reading follows it at once.
-    ended: Option<Instant>,
+    /// When the newest attempt ended, until a reading has followed it.
+    unread: Option<Instant>,
 }
 
 /// The decision and every step of a move of one floating IP.
@@ -553,7 +553,7 @@ impl Engine {
     fn note_settled(&mut self, now: Instant, node: &NodeId, settled: bool) {
         match (&self.repair, settled) {
             (None, false) => {
-                self.repair = Some(Repair { call: None, attempts: 0, next: now, ended: None });
+                self.repair = Some(Repair { call: None, attempts: 0, next: now, unread: None });
                 self.events.push_back(EventKind::PlacementUnsettled { node: node.clone() });
             }
             (Some(repair), true) if repair.call.is_none() => {
@@ -582,7 +582,7 @@ impl Engine {
     fn end_repair(&mut self, now: Instant) {
         if let Some(repair) = &mut self.repair {
             repair.call = None;
-            repair.ended = Some(now);
+            repair.unread = Some(now);
             repair.attempts = repair.attempts.saturating_add(1);
             repair.next =
                 now + backoff(repair.attempts, Duration::from_secs(1), Duration::from_secs(60), &mut self.rng);
@@ -655,7 +655,7 @@ impl Engine {
                 Some(answered + cadence(answered.saturating_duration_since(since)))
             }
             Knowledge::Known(Placement::Held { settled: false, .. }) => {
-                self.repair.as_ref().and_then(|repair| repair.ended).filter(|ended| *ended >= answered)
+                self.repair.as_ref().and_then(|repair| repair.unread)
             }
             Knowledge::Known(
                 Placement::Held { .. } | Placement::Free | Placement::Stranger { .. } | Placement::Split { .. },
@@ -678,6 +678,9 @@ impl Engine {
             let call = self.call();
             let mover = self.moving.as_ref().map_or(0, |moving| moving.mover);
             self.reader.begin(call, now);
+            if let Some(repair) = &mut self.repair {
+                repair.unread = None;
+            }
             self.actions.push_back(Action::Locate { call, mover });
         }
     }
@@ -693,6 +696,3 @@ fn backoff(attempts: u32, base: Duration, most: Duration, rng: &mut fastrand::Rn
     let full = base.saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1).min(16))).min(most);
     full.mul_f64(0.5 + rng.f64() / 2.0)
 }
-
-#[cfg(test)]
-mod tests;

@@ -307,7 +307,11 @@ impl Engine {
                     if moving.is_out_of_patience(now, policy) && moving.stuck.is_none() {
                         self.give_up(now, "the release was not accepted in time".to_owned());
                     } else {
-                        self.send(now, Request::Release(ReleaseMode::Graceful), seen);
+                        // A claim that hangs has no holder that could cooperate.
+                        let hangs = matches!(seen, Placement::Transition { .. });
+                        let may_force = self.settings.movers[moving.mover].can_force && policy.force_release;
+                        let mode = if hangs && may_force { ReleaseMode::Forced } else { ReleaseMode::Graceful };
+                        self.send(now, Request::Release(mode), seen);
                     }
                 }
             },

@@ -42,6 +42,9 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(60);
 /// How soon a lease that is held by another, or whose store did not answer, is asked for again.
 const LEASE_RETRY: Duration = Duration::from_secs(1);
 
+/// How long the lease store may take to answer.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// What a spawned task brings back.
 #[derive(Debug)]
 enum Output {
@@ -459,7 +462,11 @@ impl Driver {
             let task = async move {
                 tokio::time::sleep(after).await;
                 let asked = TokioInstant::now().into_std();
-                Output::Lease { slot, asked, grant: lease.acquire().await }
+                let grant = match timeout(LEASE_TIMEOUT, lease.acquire()).await {
+                    Ok(grant) => grant,
+                    Err(elapsed) => Err(LeaseError { source: elapsed.into() }),
+                };
+                Output::Lease { slot, asked, grant }
             };
             self.spawn(Purpose::Lease { slot }, task);
         }

@@ -176,3 +176,6 @@ impl Orchestrator {
         Driver::new(self).run(shutdown).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! Single moves: faults, restarts, repairs, and what a move costs.
+
+use super::*;
+use crate::testing::{Call, Fault, FaultyMover, Request};
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_names_every_step_and_their_durations_add_up() {
+    let world = World::two();
+    let monitor = world.settled().await;
+    world.refuse("a");
+    monitor.finished(20 * S).await;
+    let receipt = monitor.receipt();
+    let steps: Vec<_> = receipt.steps.iter().map(|record| record.step).collect();
+    assert_eq!(steps, [Step::Release, Step::AwaitReleased, Step::Claim, Step::AwaitClaimed, Step::Verify]);
+    assert_eq!(receipt.steps.iter().map(|record| record.duration).sum::<Duration>(), receipt.duration);
+    assert_eq!((receipt.from, receipt.cause), (Some(id("a")), Cause::Failover));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_move_costs_the_providers_time_and_five_percent_and_four_round_trips() {
+    for round_trip in [0, 10, 50] {
+        let world = World::two();
+        world.provider.set_latency(round_trip * MS);
+        let monitor = world.settled().await;
+        let Ok(Done::Moved(receipt)) =
+            monitor.handle.command("ftp", Command::Switchover(Switchover::to(id("b")))).await
+        else {
+            panic!("{:#?}", monitor.seen())
+        };
+        let placed: Duration = receipt.steps.iter().filter(|r| r.step != Step::Verify).map(|r| r.duration).sum();
+        let bound = 4000 * MS + 200 * MS + 4 * round_trip * MS;
+        assert!(placed <= bound, "{placed:?} with a round trip of {round_trip} ms; bound {bound:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_fault_at_every_call_of_a_move_ends_on_one_node_or_loudly_stuck() {
+    for fault in Fault::all(3 * S) {
+        for call in [Call::Locate, Call::Release, Call::Claim] {
+            for index in 0..3 {
+                let mut world = World::two();
+                let faulty = FaultyMover::new(Arc::new(world.mover.clone()));
+                let faults = faulty.faults().clone();
+                world.setup.movers = vec![Arc::new(faulty)];
+                let monitor = world.settled().await;
+                faults.at(call, faults.calls(call) + index, fault.clone());
+                world.refuse("a");
+                sleep(240 * S).await;
+                let what = format!("{fault:?} at {call:?} {index}: {:#?}", monitor.seen());
+                world.provider.assert_never_two_holders();
+                let stuck = monitor.status().await.state == State::Stuck;
+                assert!(stuck || world.provider.holder() == Some(id("b")), "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lasting_refusal_of_the_release_leaves_the_holder_and_freezes_nothing() {
+    for fault in [Fault::Denied, Fault::Throttled, Fault::NotFound, Fault::Conflict] {
+        let world = World::two();
+        let monitor = world.settled().await;
+        world.mover.faults().always(Call::Release, fault.clone());
+        world.refuse("a");
+        sleep(600 * S).await;
+        assert_eq!(world.provider.path(), [id("a")], "{fault:?}");
+        assert!(monitor.has(|kind| matches!(kind, EventKind::MoveFailed { unchanged: true, .. })), "{fault:?}");
+        world.mover.faults().clear();
+        monitor.finished(70 * S).await;
+        assert_eq!(world.provider.path(), [id("a"), id("b")], "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_is_denied_for_good_is_stuck_loudly_until_it_is_allowed() {
+    let world = World::two();
+    let monitor = world.settled().await;
+    world.mover.faults().always(Call::Claim, Fault::Denied);
+    world.refuse("a");
+    monitor.state(State::Stuck, 30 * S).await;
+    sleep(300 * S).await;
+    assert_eq!(monitor.count(|kind| matches!(kind, EventKind::FloatingIpStuck { .. })), 1);
+    world.mover.faults().clear();
+    monitor.finished(70 * S).await;
+    assert_eq!(world.provider.holder(), Some(id("b")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_hangs_is_given_to_the_next_candidate() {
+    let world = World::of(&["a", "b", "c"]);
+    world.provider.set_stuck_claims(&id("b"), true);
+    let monitor = world.settled().await;
+    world.refuse("a");
+    monitor.finished(240 * S).await;
+    assert_eq!(world.provider.holder(), Some(id("c")), "{:#?}", monitor.seen());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_turns_out_to_be_impossible_is_passed_over() {
+    let world = World::of(&["a", "b", "c"]);
+    world.provider.set_impossible(&id("b"), Some("wrong zone"));
+    let monitor = world.settled().await;
+    world.refuse("a");
+    monitor.finished(30 * S).await;
+    assert_eq!(world.provider.holder(), Some(id("c")));
+    assert!(monitor.has(|kind| matches!(kind, EventKind::CandidateNotReady { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_known_to_be_impossible_is_no_candidate() {
+    let world = World::two();
+    world.provider.set_readiness(&id("b"), Readiness::Impossible { reason: "wrong zone".into() });
+    let monitor = world.settled().await;
+    assert!(monitor.has(|kind| matches!(kind, EventKind::CandidateNotReady { .. })));
+    world.refuse("a");
+    monitor.state(State::NoCandidate, 20 * S).await;
+    world.provider.set_readiness(&id("b"), Readiness::Ready);
+    monitor.finished(90 * S).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_monitor_killed_at_any_moment_of_a_move_is_followed_by_one_that_finishes_it() {
+    for killed_after in (0..7000).step_by(250) {
+        let world = World::two();
+        let monitor = world.settled().await;
+        world.refuse("a");
+        sleep(killed_after * MS).await;
+        monitor.kill().await;
+        sleep(S).await;
+        let next = world.monitor();
+        sleep(60 * S).await;
+        assert_eq!(world.provider.holder(), Some(id("b")), "killed after {killed_after} ms: {:#?}", next.seen());
+        world.provider.assert_never_two_holders();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopping_monitor_finishes_a_move_past_its_point_of_no_return() {
+    let world = World::two();
+    let monitor = world.settled().await;
+    world.refuse("a");
+    let released = |kind: &EventKind| matches!(kind, EventKind::StepFinished { step: Step::Release, .. });
+    monitor.event("the release", 10 * S, released).await;
+    monitor.stop().await;
+    assert_eq!(world.provider.holder(), Some(id("b")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopping_monitor_begins_nothing() {
+    let world = World::two();
+    let monitor = world.settled().await;
+    world.mover.faults().always(Call::Release, Fault::Throttled);
+    world.refuse("a");
+    monitor.event("the move", 10 * S, |kind| matches!(kind, EventKind::MoveStarted { .. })).await;
+    world.mover.faults().clear();
+    let began = Instant::now();
+    monitor.stop().await;
+    assert!(began.elapsed() < S);
+    assert_eq!(world.provider.path(), [id("a")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_claim_left_unsettled_is_repaired_in_the_background() {
+    let world = World::two();
+    world.provider.set_claims_to_settle(2);
+    let monitor = world.settled().await;
+    world.refuse("a");
+    let finished = monitor.finished(20 * S).await;
+    let settled = monitor.event("settled", 30 * S, |kind| matches!(kind, EventKind::PlacementSettled { .. })).await;
+    assert!(settled > finished, "it does not delay the move");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_move_made_behind_our_back_is_adopted() {
+    let world = World::two();
+    let monitor = world.settled().await;
+    world.provider.put_on(&id("b"));
+    let changed = |kind: &EventKind| matches!(kind, EventKind::HolderChanged { to: Some(to), .. } if *to == id("b"));
+    monitor.event("the change", 15 * S, changed).await;
+    sleep(60 * S).await;
+    assert!(!monitor.moved());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_is_told_and_left_alone() {
+    let world = World::two();
+    let monitor = world.settled().await;
+    world.provider.put_on_stranger("i-elsewhere");
+    monitor.state(State::HeldByStranger, 15 * S).await;
+    world.refuse("a");
+    sleep(60 * S).await;
+    assert_eq!(world.provider.requests(), []);
+    assert_eq!(monitor.count(|kind| matches!(kind, EventKind::AddressHeldByStranger { .. })), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_monitor_cut_off_in_the_middle_of_a_move_finishes_it_when_it_is_back() {
+    let world = World::two();
+    let monitor = world.settled().await;
+    world.refuse("a");
+    let released = |kind: &EventKind| matches!(kind, EventKind::StepFinished { step: Step::Release, .. });
+    monitor.event("the release", 10 * S, released).await;
+    world.mover.faults().all_always(&Fault::TimedOut);
+    world.probe.set_everywhere(Some(Answer::Hang));
+    sleep(300 * S).await;
+    assert!(monitor.has(|kind| matches!(kind, EventKind::FloatingIpStuck { .. })));
+    world.mover.faults().clear();
+    world.probe.set_everywhere(None);
+    monitor.finished(90 * S).await;
+    assert_eq!(world.provider.holder(), Some(id("b")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_healthy_fleet_reads_once_a_sweep_and_probes_once_an_interval() {
+    let world = World::two();
+    let monitor = world.settled().await;
+    let (reads, probes) = (world.provider.journal().len(), world.probe.count(&id("a"), Via::Direct));
+    sleep(100 * S).await;
+    assert_eq!(world.provider.journal().len() - reads, 10);
+    let probes = world.probe.count(&id("a"), Via::Direct) - probes;
+    assert!((99..=101).contains(&probes), "{probes}");
+    drop(monitor);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_of_one_target_shared_by_two_floating_ips_runs_once() {
+    let world = World::two();
+    let mut second = world.setup.clone();
+    second.floating_ip = FloatingIp::new("www", "10.0.0.31").unwrap();
+    let orchestrator = Orchestrator::builder().floating_ip(world.setup.clone()).floating_ip(second).build().unwrap();
+    let task = tokio::spawn(orchestrator.run(std::future::pending()));
+    sleep(100 * S).await;
+    let probes = world.probe.count(&id("a"), Via::Direct);
+    assert!((95..=110).contains(&probes), "{probes}");
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_or_a_mover_that_panics_ends_nothing_but_itself() {
+    let world = World::two();
+    let monitor = world.settled().await;
+    world.probe.set_direct(&id("b"), Answer::Panic);
+    world.mover.faults().next(Call::Locate, 2, Fault::Panic);
+    sleep(30 * S).await;
+    assert!(monitor.has(|kind| matches!(kind, EventKind::ProbeErrored { .. })));
+    world.heal("b");
+    world.mover.faults().next(Call::Release, 1, Fault::Panic);
+    sleep(5 * S).await;
+    world.refuse("a");
+    monitor.finished(40 * S).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overwriting_mover_claims_without_releasing() {
+    let mut world = World::two();
+    world.setup.movers = vec![Arc::new(InMemoryMover::overwrite(&world.provider))];
+    let monitor = world.settled().await;
+    world.refuse("a");
+    monitor.finished(20 * S).await;
+    let requests = world.provider.requests();
+    assert!(requests.iter().all(|record| matches!(record.request, Request::Claim { .. })), "{requests:#?}");
+    assert_eq!(world.provider.path(), [id("a"), id("b")]);
+}
