@@ -276,6 +276,18 @@ async fn a_forced_detach_never_lengthens_a_graceful_one() {
 }
 
 #[tokio::test]
+async fn a_repeated_forced_detach_does_not_begin_anew() {
+    let lab = Lab::two_servers(Timings::instant().detach(LONG).force_detach(Duration::from_millis(100))).await;
+    let repeat = async {
+        while lab.simulator.console().detach("eni-float", true).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(repeat).await;
+    assert!(lab.is_free("eni-float"));
+}
+
+#[tokio::test]
 async fn what_is_still_attaching_can_only_be_detached_by_force() {
     let lab = Lab::two_servers(Timings::instant().attach(LONG)).await;
     lab.free_float().await;

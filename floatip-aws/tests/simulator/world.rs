@@ -5,10 +5,9 @@ use floatip_aws::simulator::{InstanceState, Simulator, StartError, Timings, Worl
 use crate::two_servers;
 
 async fn mistake(world: World) -> WorldError {
-    match Simulator::start(world, Timings::instant()).await.expect_err("a mistake") {
-        StartError::World(mistake) => mistake,
-        other => panic!("{other}"),
-    }
+    let error = Simulator::start(world, Timings::instant()).await.expect_err("a mistake");
+    let StartError::World(mistake) = error else { panic!("{error}") };
+    mistake
 }
 
 #[tokio::test]
