@@ -123,3 +123,29 @@ impl OwnAddresses {
         self.conclusive && !ip.is_loopback() && !ip.is_unspecified() && UdpSocket::bind((ip, 0)).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Port;
+
+    fn probe(port: u16) -> Probe {
+        let spec = ProbeSpec::Tcp { port: Port(port) };
+        Probe { spec, secret: None, direct: true, verify: None }
+    }
+
+    #[test]
+    fn equal_probes_are_one_and_others_are_not() {
+        let mut probes = Probes::default();
+        let [a, b, c] = [21, 21, 22].map(|port| probes.probe(&probe(port)).unwrap());
+        assert!(Arc::ptr_eq(&a, &b) && !Arc::ptr_eq(&a, &c));
+    }
+
+    #[test]
+    fn loopback_and_documentation_addresses_are_nobodys_own() {
+        let own = OwnAddresses::new();
+        for ip in ["127.0.0.1", "192.0.2.7", "0.0.0.0", "::1"] {
+            assert!(!own.contain(ip.parse().unwrap()), "{ip}");
+        }
+    }
+}

@@ -36,7 +36,8 @@ pub(crate) struct Args {
     /// /run/floatip/control.sock]
     #[arg(long, value_name = "SOCKET", env = "FLOATIP_CONTROL")]
     control: Option<PathBuf>,
-    /// Decide once, move if need be, and end, as for cron.
+    /// Decide once, move if need be, and end, as for cron. Set `state_dir`, so that pauses and the bound on moves outlive
+    /// the run.
     #[arg(long)]
     once: bool,
 }
@@ -60,6 +61,9 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
     let newest = journal.newest();
     let journal = tokio::spawn(journal.run());
     let outcome = if args.once {
+        if config.state_dir.is_none() {
+            warn!("without `state_dir` pauses and the bound on moves (max_moves) are forgotten after this run");
+        }
         once::run(&config, orchestrator, stop).await
     } else {
         serve(&config, orchestrator, &socket, newest, stop).await

@@ -101,7 +101,7 @@ fn show(ip: &FloatingIp) -> Result<(), Failure> {
         output::line(format_args!("  moving to {}{stuck}", moving.to))?;
     }
     if let Some(event) = &ip.last_event {
-        output::line(format_args!("  since {}: {}", event.at, event.summary))?;
+        output::line(format_args!("  last event {}: {}", event.at, event.summary))?;
     }
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);

@@ -23,6 +23,8 @@ pub(crate) use diagnostic::{Diagnostic, Severity};
 pub(crate) use floating_ip::{FloatingIpConfig, NodeConfig};
 pub(crate) use mover::Mover;
 pub(crate) use probe::{Listing, Probe, ProbeSpec};
+#[cfg(test)]
+pub(crate) use setting::Port;
 
 use diagnostic::Report;
 use floating_ip::Placed;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use floatip_aws::simulator::{Simulator, Timings, World};
@@ -127,6 +127,10 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) async fn new() -> Self {
+        Self::with(Timings::instant()).await
+    }
+
+    pub(crate) async fn with(timings: Timings) -> Self {
         let world = World::new("eu-test-1")
             .subnet("subnet-a", "eu-test-1a", "172.16.11.0/24", "vpc-1")
             .instance("i-0a1b2c3d4e5f60011", "subnet-a", "172.16.11.10")
@@ -134,7 +138,7 @@ impl Site {
             .network_interface("eni-0a1b2c3d4e5f60001", "subnet-a", "172.16.11.30")
             .attach("eni-0a1b2c3d4e5f60001", "i-0a1b2c3d4e5f60011", 1)
             .delete_on_termination(false);
-        let simulator = Simulator::start(world, Timings::instant()).await.unwrap();
+        let simulator = Simulator::start(world, timings).await.unwrap();
         let (first, second, floating) = (Service::start().await, Service::start().await, Service::start().await);
         let config = format!(
             r#"control = "control.sock"
@@ -171,9 +175,11 @@ timeout = "2s"
         Self { desk: Desk::new(&config), simulator, nodes: [Some(first), Some(second)], _floating: floating }
     }
 
-    /// Ends the service of a node.
-    pub(crate) fn kill(&mut self, node: usize) {
-        self.nodes[node] = None;
+    /// Ends the service of a node: from here on, connections are refused.
+    pub(crate) async fn kill(&mut self, node: usize) {
+        let mut service = self.nodes[node].take().unwrap();
+        service.accepting.abort();
+        assert!((&mut service.accepting).await.unwrap_err().is_cancelled());
     }
 
     /// The instance that carries the interface.
@@ -190,12 +196,10 @@ timeout = "2s"
     pub(crate) fn monitor(&self, arguments: &[&str]) -> Monitor {
         let arguments = [&["run", "-c", "floatip.toml"], arguments].concat();
         let mut child = self.desk.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut log = String::new();
-        while !log.contains("monitoring") {
-            assert!(stderr.read_line(&mut log).unwrap() > 0, "it ended: {log}");
-        }
-        Monitor { child, stderr: Some(stderr), log }
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut monitor = Monitor { child, stderr, log: String::new() };
+        monitor.read_until("monitoring");
+        monitor
     }
 
     /// The status of the one floating IP, once it is as wanted.
@@ -215,25 +219,35 @@ timeout = "2s"
 /// A running monitor. Killed if it is still there at the end of a test.
 pub(crate) struct Monitor {
     child: Child,
-    stderr: Option<BufReader<std::process::ChildStderr>>,
+    stderr: BufReader<ChildStderr>,
     log: String,
 }
 
 impl Monitor {
-    /// Sends a signal, and waits for the end.
-    pub(crate) fn end(mut self, signal: &str) -> Ended {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-        let mut stderr = std::mem::take(&mut self.log);
-        self.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-        let status = self.child.wait().unwrap();
-        Ended { code: status.code(), stdout: String::new(), stderr }
+    }
+
+    /// Waits until it has logged this.
+    pub(crate) fn read_until(&mut self, text: &str) {
+        while !self.log.contains(text) {
+            assert!(self.stderr.read_line(&mut self.log).unwrap() > 0, "it ended: {}", self.log);
+        }
+    }
+
+    /// Sends a signal, and waits for the end.
+    pub(crate) fn end(mut self, signal: &str) -> Ended {
+        self.signal(signal);
+        self.stderr.read_to_string(&mut self.log).unwrap();
+        let code = self.child.wait().unwrap().code();
+        Ended { code, stdout: String::new(), stderr: std::mem::take(&mut self.log) }
     }
 }
 
 impl Drop for Monitor {
     fn drop(&mut self) {
-        // It has ended already, as a rule.
+        // It has ended already, as a rule: then both are errors.
         self.child.kill().ok();
         self.child.wait().ok();
     }
