@@ -79,8 +79,14 @@ impl<'a> Desk<'a> {
             Some(namespace) => namespace.command(binary),
             None => Command::new(binary),
         };
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if ["AWS_", "FLOATIP_", "RUST_LOG"].iter().any(|prefix| name.starts_with(prefix)) {
+                command.env_remove(&*name);
+            }
+        }
         command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.env_remove("RUST_LOG").stdin(Stdio::null());
+        command.stdin(Stdio::null());
         Ok(command)
     }
 
@@ -115,6 +121,36 @@ impl<'a> Desk<'a> {
         let output = self.control_command(&["status", "--json"], Duration::from_secs(10))?;
         ensure!(output.status.success(), "status: {}", String::from_utf8_lossy(&output.stderr));
         Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Waits until the status of the first floating IP is as wanted.
+    ///
+    /// # Errors
+    /// If it is not within `patience`; it says what it was last.
+    pub fn await_status(&self, patience: Duration, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        let mut last = Value::Null;
+        let reached = until(patience, || {
+            // It cannot be asked before it listens.
+            if let Ok(mut status) = self.status() {
+                last = status["floating_ips"][0].take();
+            }
+            Ok(wanted(&last))
+        });
+        reached.with_context(|| format!("the status is {last:#}")).map(|()| last)
+    }
+
+    /// Starts `floatip run` and waits until it serves: every node healthy, and the address on one of them.
+    ///
+    /// # Errors
+    /// If it does not within half a minute, with what it said.
+    pub fn serving_monitor(&self) -> Result<Monitor> {
+        let monitor = self.monitor()?;
+        let serving = self.await_status(Duration::from_secs(30), |status| {
+            let nodes = status["nodes"].as_array();
+            status["state"] == "serving" && nodes.is_some_and(|nodes| nodes.iter().all(|it| it["health"] == "healthy"))
+        });
+        serving.with_context(|| monitor.story())?;
+        Ok(monitor)
     }
 
     /// Starts `floatip run` with an event log and the control socket.

@@ -33,7 +33,14 @@ pub struct Site {
 struct Shared {
     state: Mutex<State>,
     addresses: Addresses,
-    runtime: Runtime,
+    /// Ended in the background: the last clone may be dropped on a runtime, which would not let it wait.
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +89,7 @@ impl Site {
         let address = |n| SocketAddr::from((Ipv4Addr::new(127, 64 + high % 128, low, 1 + 3 * site + n), PORT));
         let addresses = Addresses { nodes: [address(0), address(1)], floating: address(2) };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let site = Self { shared: Arc::new(Shared { state: Mutex::default(), addresses, runtime }) };
+        let site = Self { shared: Arc::new(Shared { state: Mutex::default(), addresses, runtime: Some(runtime) }) };
         site.change(|state| state.holder = index(holder))?;
         Ok(site)
     }
@@ -162,7 +169,7 @@ impl Site {
         if health == Health::Down {
             return Ok(None);
         }
-        let runtime = &self.shared.runtime;
+        let runtime = self.shared.runtime.as_ref().context("it runs until it is dropped")?;
         // An aborted task gives its socket back a moment later.
         let mut listener = None;
         crate::process::until(std::time::Duration::from_secs(5), || {

@@ -2,14 +2,19 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use floatip_aws::simulator::Timings;
 use floatip_core::{HealthProbe, Host as Address, NodeId, Reason, Target, Verdict, Via};
 use floatip_probes::{FtpProbe, ListPath, PingProbe, Secret, TcpProbe};
-use floatip_tests::client::login_and_list;
+use floatip_tests::client::{Client, login_and_list};
+use floatip_tests::cloud::{Cloud, INSTANCE1, INSTANCE2, INTERFACE, REGION, world};
 use floatip_tests::daemon::{Daemon, Firewall, PASSWORD, USER};
+use floatip_tests::floatip::{Desk, Monitor};
 use floatip_tests::lab::{FLOATING, FTP1, FTP2, Host, Lab};
+use floatip_tests::lab_plane::LabPlane;
 use floatip_tests::need::Need;
 use floatip_tests::suite::Suite;
 
@@ -36,6 +41,17 @@ fn main() -> ExitCode {
         .test("the_address_answers_as_whoever_has_the_interface", FTP, LIMIT, followed)
         .test("a_host_answers_ping_until_its_link_is_down", LAB, LIMIT, pinged)
         .test("labs_stand_side_by_side", LAB, LIMIT, side_by_side)
+        .test("a_killed_daemon_is_failed_over_within_the_bound", FTP, LIMIT, || {
+            failover("kill -9", |daemon| daemon.kill())
+        })
+        .test("a_stopped_daemon_is_failed_over_within_the_bound", FTP, LIMIT, || {
+            failover("SIGSTOP", |daemon| daemon.hang())
+        })
+        .test("a_dropped_port_is_failed_over_within_the_bound", FIREWALL, LIMIT, || {
+            failover("port 21 dropped", |daemon| daemon.firewall(Firewall::DropControl))
+        })
+        .test("a_switchover_moves_the_address_between_healthy_daemons", FTP, LIMIT, switchover)
+        .test("a_monitor_without_a_network_moves_nothing", FTP, LIMIT, isolated)
         .run()
 }
 
@@ -203,4 +219,135 @@ fn side_by_side() -> Result<()> {
     drop(one);
     two.attach(Host::Ftp2)?;
     assert_healthy(&two, &PingProbe::new(), FLOATING)
+}
+
+const INTERVAL: Duration = Duration::from_millis(1000);
+const FAST_INTERVAL: Duration = Duration::from_millis(250);
+const TIMEOUT: Duration = Duration::from_millis(500);
+const FALL: u32 = 3;
+const DETACH: Duration = Duration::from_millis(2500);
+const ATTACH: Duration = Duration::from_millis(1500);
+
+/// The longest outage that a client may see: detection, the provider's own time and 5 % of it, and 100 ms.
+fn bound() -> Duration {
+    let detection = INTERVAL + FAST_INTERVAL * (FALL - 1) + TIMEOUT;
+    detection + (DETACH + ATTACH).mul_f64(1.05) + Duration::from_millis(100)
+}
+
+/// A simulated EC2 in the monitor's namespace that moves the lab's interface, which the first host has.
+fn cloud(lab: &Arc<Lab>) -> Result<Cloud> {
+    lab.attach(Host::Ftp1)?;
+    let timings = Timings::default().detach(DETACH).attach(ATTACH);
+    Cloud::start(Some(lab.mon()), world(), timings, Some(Arc::new(LabPlane(lab.clone()))))
+}
+
+/// What an operator of this lab would write.
+fn desk<'a>(lab: &'a Lab, cloud: &Cloud) -> Result<Desk<'a>> {
+    let config = format!(
+        r#"
+[aws]
+region = "{REGION}"
+endpoint_url = "{}"
+[[floating_ip]]
+name = "ftp"
+address = "{FLOATING}"
+[floating_ip.mover]
+kind = "eni"
+network_interface = "{INTERFACE}"
+[[floating_ip.node]]
+name = "ftp1"
+instance = "{INSTANCE1}"
+host = "{FTP1}"
+[[floating_ip.node]]
+name = "ftp2"
+instance = "{INSTANCE2}"
+host = "{FTP2}"
+[[floating_ip.probe]]
+kind = "ftp"
+username = "{USER}"
+password = {{ env = "LAB_PASSWORD" }}
+list = true
+[floating_ip.health]
+interval = "{}ms"
+fast_interval = "{}ms"
+timeout = "{}ms"
+fall = {FALL}
+"#,
+        cloud.endpoint_url(),
+        INTERVAL.as_millis(),
+        FAST_INTERVAL.as_millis(),
+        TIMEOUT.as_millis(),
+    );
+    Ok(Desk::new(Some(lab.mon()), &config)?.env("LAB_PASSWORD", PASSWORD))
+}
+
+fn failover(fault: &str, strike: fn(&Daemon) -> Result<()>) -> Result<()> {
+    let lab = Arc::new(Lab::new()?);
+    let (first, _second) = (Daemon::start(&lab, Host::Ftp1)?, Daemon::start(&lab, Host::Ftp2)?);
+    let cloud = cloud(&lab)?;
+    let desk = desk(&lab, &cloud)?;
+    let monitor = desk.serving_monitor()?;
+    let address = SocketAddr::from((FLOATING, 21));
+    let client = Client::start(Some(lab.mon()), address)?;
+    client.await_greeting("ftp1", AMPLE)?;
+
+    strike(&first)?;
+    let struck = Instant::now();
+
+    client.await_greeting("ftp2", AMPLE * 3).with_context(|| monitor.story())?;
+    let finished = monitor.await_named("move_finished", AMPLE)?;
+    let names = login_and_list(Some(lab.mon()), address, USER, PASSWORD, AMPLE)?;
+    ensure!(names == ["node-ftp2.txt"], "{names:?}");
+    let outage = client.outage("ftp1", "ftp2")?;
+    let started = monitor.await_named("move_started", AMPLE)?;
+    println!(
+        "{fault}: outage {:.3} s (bound {:.3} s), from the fault {:.3} s; detect {} ms, move {} ms: {}",
+        outage.duration().as_secs_f64(),
+        bound().as_secs_f64(),
+        outage.after.answered.duration_since(struck).as_secs_f64(),
+        started["detect_ms"],
+        finished["duration_ms"],
+        finished["steps"],
+    );
+    ensure!(outage.duration() <= bound(), "the outage was too long\n{}", monitor.story());
+    ended(&monitor)
+}
+
+fn ended(monitor: &Monitor) -> Result<()> {
+    let status = monitor.terminate(AMPLE)?;
+    ensure!(status.success(), "{status}\n{}", monitor.story());
+    Ok(())
+}
+
+fn switchover() -> Result<()> {
+    let lab = Arc::new(Lab::new()?);
+    let _daemons = (Daemon::start(&lab, Host::Ftp1)?, Daemon::start(&lab, Host::Ftp2)?);
+    let cloud = cloud(&lab)?;
+    let desk = desk(&lab, &cloud)?;
+    let monitor = desk.serving_monitor()?;
+    let client = Client::start(Some(lab.mon()), SocketAddr::from((FLOATING, 21)))?;
+    client.await_greeting("ftp1", AMPLE)?;
+    let moved = desk.control_command(&["move", "ftp", "--to", "ftp2"], AMPLE * 3)?;
+    ensure!(moved.status.success(), "{}\n{}", String::from_utf8_lossy(&moved.stderr), monitor.story());
+    // The command has waited for its end: no patience is needed any more.
+    ensure!(lab.holder() == Some(Host::Ftp2), "the interface is on {:?}", lab.holder());
+    let outage = client.outage("ftp1", "ftp2")?;
+    println!("switchover: outage {:.3} s", outage.duration().as_secs_f64());
+    ended(&monitor)
+}
+
+fn isolated() -> Result<()> {
+    let lab = Arc::new(Lab::new()?);
+    let _daemons = (Daemon::start(&lab, Host::Ftp1)?, Daemon::start(&lab, Host::Ftp2)?);
+    let cloud = cloud(&lab)?;
+    let desk = desk(&lab, &cloud)?;
+    let monitor = desk.serving_monitor()?;
+    lab.mon().ip(["link set eth0 down"])?;
+    monitor.await_named("all_nodes_down", AMPLE)?;
+    lab.mon().ip(["link set eth0 up"])?;
+    monitor.await_named("all_nodes_down_ended", AMPLE)?;
+    desk.await_status(AMPLE, |status| status["state"] == "serving" && status["holder"] == "ftp1")?;
+    ensure!(lab.holder() == Some(Host::Ftp1), "the interface is on {:?}", lab.holder());
+    ensure!(!monitor.events()?.iter().any(|event| event["event"] == "move_started"), "{}", monitor.story());
+    ended(&monitor)
 }
