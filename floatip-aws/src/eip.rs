@@ -52,15 +52,31 @@ impl EipMover {
         EipBuilder::new(ec2, allocation)
     }
 
-    fn placement(&self, address: &Address) -> Placement {
-        let Some(association) = address.association_id() else { return Placement::Free };
+    async fn placement(&self, address: &Address) -> Result<Placement, MoveError> {
+        let Some(association) = address.association_id() else { return Ok(Placement::Free) };
         let token = Token::generation(association);
-        if let Some((node, _)) = self.nodes.iter().find(|(_, node)| node.holds(address)) {
-            return Placement::held(node.clone(), token);
+        if let Some(node) = self.holder(address).await? {
+            return Ok(Placement::held(node.clone(), token));
         }
         let parts = [address.network_interface_id(), address.private_ip_address(), address.instance_id()];
-        let parts: Vec<_> = parts.into_iter().flatten().collect();
-        Placement::Stranger { description: format!("{}, by {token}", parts.join(" / ")), token }
+        let parts: Vec<_> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        Ok(Placement::Stranger { description: format!("{}, by {token}", parts.join(" / ")), token })
+    }
+
+    /// Where the answer names no instance, a node that is given by its instance is known by what it resolves to.
+    async fn holder(&self, address: &Address) -> Result<Option<&NodeId>, MoveError> {
+        let named = self.nodes.iter().find(|(_, node)| node.holds(address)).map(|(id, _)| id);
+        if named.is_some() || address.instance_id().is_some_and(|id| !id.is_empty()) {
+            return Ok(named);
+        }
+        for id in self.nodes.keys() {
+            match self.target(id).await {
+                Ok(target) if target.is_of(address) => return Ok(Some(id)),
+                Ok(_) | Err(MoveError::Impossible { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
     /// Reads once more that the association is the one of `seen`.
@@ -116,7 +132,7 @@ impl AddressMover for EipMover {
     }
 
     async fn locate(&self) -> Result<Placement, MoveError> {
-        Ok(self.placement(&self.ec2.address(&self.allocation).await?))
+        self.placement(&self.ec2.address(&self.allocation).await?).await
     }
 
     async fn release(&self, seen: &Placement, _mode: ReleaseMode) -> Result<Accepted, MoveError> {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
-use aws_sdk_ec2::types::{Instance, NetworkInterface};
+use aws_sdk_ec2::types::{Address, Instance, NetworkInterface};
 use floatip_core::{MoveError, NodeId};
 
 use super::{ASSOCIATE, EipMover, EipNode};
@@ -13,6 +13,13 @@ use crate::instance;
 pub(super) struct Target {
     pub(super) network_interface: String,
     pub(super) private_ip: String,
+}
+
+impl Target {
+    pub(super) fn is_of(&self, address: &Address) -> bool {
+        address.network_interface_id() == Some(&self.network_interface)
+            && address.private_ip_address() == Some(&self.private_ip)
+    }
 }
 
 impl EipMover {

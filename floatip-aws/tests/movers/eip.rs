@@ -211,6 +211,17 @@ async fn a_private_ip_finds_the_interface_of_its_instance() {
 }
 
 #[tokio::test]
+async fn an_association_that_names_no_instance_is_known_by_its_interface() {
+    let (simulator, ec2) = instant(world().attach(INTERFACE, INSTANCE_1, 1)).await;
+    let mover = one_node(&ec2, EipNode::new().instance(INSTANCE_1).private_ip("172.16.11.30".parse().unwrap()));
+    let token = mover.claim(&node("ftp-1"), &Placement::Free).await.unwrap().token.unwrap();
+    simulator.console().detach(INTERFACE, false).unwrap();
+    assert_eq!(mover.locate().await.unwrap(), Placement::held(node("ftp-1"), token));
+    let stranger = one_node(&ec2, EipNode::new().instance(INSTANCE_1)).locate().await.unwrap();
+    assert!(matches!(stranger, Placement::Stranger { .. }), "{stranger}");
+}
+
+#[tokio::test]
 async fn an_interface_alone_is_used_with_its_primary_address() {
     let (simulator, ec2) = instant(world().attach(INTERFACE, INSTANCE_1, 1)).await;
     let mover = one_node(&ec2, EipNode::new().network_interface(INTERFACE));
