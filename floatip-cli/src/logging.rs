@@ -28,8 +28,8 @@ pub(crate) fn init(format: LogFormat, verbose: u8) {
     let filter = Targets::new()
         .with_default(others)
         .with_targets(["floatip", "floatip_core", "floatip_aws", "floatip_probes"].map(|target| (target, own)))
-        // It logs each command as it is sent, the password too.
-        .with_target("suppaftp", LevelFilter::OFF);
+        // FTP's two sides log each command, the password too; and the demo's servers every session that is cut.
+        .with_targets(["suppaftp", "libunftp"].map(|target| (target, LevelFilter::OFF)));
     let ansi = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let layer = fmt::layer().with_writer(io::stderr).with_ansi(ansi).with_target(false);
     let layer = match format {
