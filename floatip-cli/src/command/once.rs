@@ -151,15 +151,13 @@ impl Watch {
     fn note(&mut self, notice: &Notice) {
         let Notice::Event(event) = notice else { return };
         let Some(progress) = self.progress.get_mut(&event.floating_ip) else { return };
-        let (moving, finished) = match &event.kind {
-            EventKind::MoveStarted { .. } => (true, false),
-            EventKind::MoveFinished(_) => (false, true),
-            EventKind::MoveFailed { .. } => (false, false),
-            _ => return,
-        };
-        progress.since = Instant::now();
-        progress.moving = moving;
-        progress.moved |= finished;
+        let started = matches!(event.kind, EventKind::MoveStarted { .. });
+        let finished = matches!(event.kind, EventKind::MoveFinished(_));
+        if started || finished || matches!(event.kind, EventKind::MoveFailed { .. }) {
+            progress.since = Instant::now();
+            progress.moving = started;
+            progress.moved |= finished;
+        }
     }
 
     fn decision(&mut self, status: &Status, now: Instant) -> Option<Decision> {
@@ -169,10 +167,8 @@ impl Watch {
         }
         if let Some(holder) = healthy_holder(status) {
             let elsewhere = progress.first_holder.as_ref().is_some_and(|first| *first != holder);
-            return Some(match progress.moved || elsewhere {
-                true => Decision::Moved { holder },
-                false => Decision::Healthy { holder },
-            });
+            let moved = progress.moved || elsewhere;
+            return Some(if moved { Decision::Moved { holder } } else { Decision::Healthy { holder } });
         }
         let limit = if progress.moving { progress.limits.moving } else { progress.limits.decision };
         (is_held(status) || now.duration_since(progress.since) >= limit).then(|| failed(status))

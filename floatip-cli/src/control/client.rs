@@ -26,15 +26,12 @@ impl Client {
     /// Makes sure that a monitor listens there.
     pub(crate) async fn connect(socket: &Path) -> Result<Self, Failure> {
         if let Err(source) = UnixStream::connect(socket).await {
-            return Err(match source.kind() {
-                io::ErrorKind::PermissionDenied => Failure::File {
-                    action: "talk to the monitor at",
-                    path: socket.to_owned(),
-                    hint: " (its owner and group only may: use sudo, or join the group)",
-                    source,
-                },
-                _ => Failure::NoMonitor { socket: socket.to_owned(), source },
-            });
+            let socket = socket.to_owned();
+            if source.kind() != io::ErrorKind::PermissionDenied {
+                return Err(Failure::NoMonitor { socket, source });
+            }
+            let hint = " (its owner and group only may: use sudo, or join the group)";
+            return Err(Failure::File { action: "talk to the monitor at", path: socket, hint, source });
         }
         let http = reqwest::Client::builder().unix_socket(socket).no_proxy().build()?;
         Ok(Self { http })
