@@ -6,6 +6,7 @@
 //!
 //! This crate knows no provider, opens no socket and depends on nothing that does.
 #![deny(missing_docs)]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests own the time"))]
 
 mod command;
 mod durable;
@@ -21,6 +22,7 @@ mod probe;
 mod setup;
 mod status;
 #[cfg(any(test, feature = "testing"))]
+#[allow(clippy::disallowed_methods, reason = "a world for tests, outside the monitor, on tokio's clock")]
 pub mod testing;
 
 pub use command::{Command, CommandError, Done, Switchover};

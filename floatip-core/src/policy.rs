@@ -114,11 +114,6 @@ impl Budget {
         u32::try_from(self.starts.len()).unwrap_or(u32::MAX)
     }
 
-    /// The newest move's start.
-    pub(crate) fn latest(&self) -> Option<Instant> {
-        self.starts.back().copied()
-    }
-
     /// How long ago each move started.
     pub(crate) fn ages(&self, now: Instant) -> Vec<Duration> {
         self.starts.iter().map(|start| now.saturating_duration_since(*start)).collect()
@@ -156,6 +151,8 @@ mod tests {
         budget.spend(t);
         let ages = budget.ages(t + Duration::from_secs(3));
         let later = t + Duration::from_secs(3);
-        assert_eq!(Budget::from_ages(later, &ages).latest(), Some(t));
+        let mut again = Budget::from_ages(later, &ages);
+        assert_eq!(again.spent(later, Duration::from_secs(4)), 1);
+        assert_eq!(again.spent(later, Duration::from_secs(3)), 0);
     }
 }

@@ -108,7 +108,7 @@ impl Engine {
         self.watch.demand(Subject::Address, since, now);
         match self.watch.evidence(Subject::Address, since) {
             Evidence::Pending if !self.watch.served() => Evidence::Missing,
-            evidence => evidence,
+            evidence @ (Evidence::Healthy | Evidence::Failed | Evidence::Pending | Evidence::Missing) => evidence,
         }
     }
 

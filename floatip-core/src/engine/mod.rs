@@ -4,9 +4,13 @@
 //! which it wants to be called. It does no I/O, reads no clock, and its only randomness is its seed: the same inputs
 //! bring the same outputs, bit for bit.
 
+mod action;
 mod decision;
 mod moving;
+mod observation;
 mod reader;
+mod readiness;
+mod settings;
 mod watch;
 
 use std::collections::VecDeque;
@@ -16,147 +20,26 @@ use std::time::{Duration, Instant};
 use crate::command::{Command, CommandError, Done};
 use crate::durable::Durable;
 use crate::event::EventKind;
-use crate::health::{HealthSettings, ProbeId};
+use crate::health::ProbeId;
 use crate::lease::Grant;
-use crate::mover::{Accepted, Capabilities, MoveError, Placement, Readiness, ReleaseMode};
-use crate::node::{FloatingIp, Node, NodeId};
-use crate::policy::{Budget, Policy};
-use crate::probe::{Verdict, Via};
+use crate::mover::{Accepted, MoveError, Placement, Readiness};
+use crate::node::NodeId;
+use crate::policy::Budget;
+use crate::probe::Verdict;
 use crate::status::{Health, MoveStatus, NodeStatus, State, Status};
+
+pub use action::{Action, CallId, CommandId};
+pub use settings::{CheckSettings, Settings};
 
 use decision::Hold;
 use moving::Move;
+use observation::Repair;
 use reader::{Knowledge, Reader};
+use readiness::READY_RETRY;
 use watch::{Subject, Watch};
-
-/// The number of one call to a mover, unique within one engine.
-pub type CallId = u64;
-
-/// The number that the driver gives to a command, so that its answer finds the one who asked.
-pub type CommandId = u64;
 
 /// How long a grant must still be valid beyond the longest that a call may take, for a request to be sent under it.
 const LEASE_MARGIN: Duration = Duration::from_millis(500);
-
-/// How often it is asked whether the nodes could take the address.
-const READY_INTERVAL: Duration = Duration::from_secs(3600);
-
-/// How often it is asked of a node that could not.
-const READY_RETRY: Duration = Duration::from_secs(60);
-
-/// The part of a [`Check`](crate::Check) that decides.
-#[derive(Debug, Clone)]
-pub struct CheckSettings {
-    /// The kind of probe, for events.
-    pub kind: &'static str,
-    /// Timing and thresholds.
-    pub health: HealthSettings,
-    /// Whether it runs against the nodes' own hosts.
-    pub direct: bool,
-    /// Whether it runs through the floating address.
-    pub verifies: bool,
-}
-
-/// What an engine is made for. [`Engine::new`] trusts it; the orchestrator's builder checks it.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The name and the address.
-    pub floating_ip: FloatingIp,
-    /// The nodes, in the order of preference.
-    pub nodes: Vec<Node>,
-    /// The checks.
-    pub checks: Vec<CheckSettings>,
-    /// What each mover can do, the preferred one first.
-    pub movers: Vec<Capabilities>,
-    /// The policy.
-    pub policy: Policy,
-    /// True if requests may be sent only under a lease.
-    pub leased: bool,
-    /// How often the placement is read while nothing moves.
-    pub sweep: Duration,
-    /// The instant that the ticks of sweeps and probes are counted from: the same for all engines of a process.
-    pub origin: Instant,
-    /// Spreads probes and backs off with jitter.
-    pub seed: u64,
-}
-
-/// What the driver shall do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Run a probe and bring its result to [`Engine::handle_probe`].
-    Probe {
-        /// To be handed back.
-        id: ProbeId,
-        /// The index of the check.
-        check: usize,
-        /// The node that it is about; through the address, the one believed to hold it.
-        node: Option<NodeId>,
-        /// By the node's own host or through the floating address.
-        via: Via,
-    },
-    /// Drop a probe: nobody waits for its result.
-    DropProbe {
-        /// The probe.
-        id: ProbeId,
-    },
-    /// Read the placement and bring it to [`Engine::handle_reading`].
-    Locate {
-        /// To be handed back.
-        call: CallId,
-        /// The index of the mover.
-        mover: usize,
-    },
-    /// Request a release and bring the reply to [`Engine::handle_reply`].
-    Release {
-        /// To be handed back.
-        call: CallId,
-        /// The index of the mover.
-        mover: usize,
-        /// The reading that it relies on.
-        seen: Placement,
-        /// How hard.
-        mode: ReleaseMode,
-    },
-    /// Request a claim and bring the reply to [`Engine::handle_reply`].
-    Claim {
-        /// To be handed back.
-        call: CallId,
-        /// The index of the mover.
-        mover: usize,
-        /// The node that shall hold the address.
-        to: NodeId,
-        /// The reading that it relies on.
-        seen: Placement,
-    },
-    /// Ask whether a node could take the address and bring it to [`Engine::handle_readiness`].
-    Ready {
-        /// To be handed back.
-        call: CallId,
-        /// The index of the mover.
-        mover: usize,
-        /// The node.
-        node: NodeId,
-    },
-    /// Answer a command.
-    Answer {
-        /// The command.
-        command: CommandId,
-        /// How it ended.
-        result: Result<Done, CommandError>,
-    },
-    /// Write this where it survives a restart. Failing to do so stops nothing.
-    Save(Durable),
-}
-
-/// A repair of a claim that is complete but not settled.
-#[derive(Debug)]
-struct Repair {
-    call: Option<CallId>,
-    attempts: u32,
-    next: Instant,
-    /// When the newest attempt ended, until a reading has followed it.
-    unread: Option<Instant>,
-}
 
 /// The decision and every step of a move of one floating IP.
 #[derive(Debug)]
@@ -502,187 +385,6 @@ impl Engine {
     fn may_request(&self, now: Instant, mover: usize) -> bool {
         let call = self.settings.movers[mover].call_timeout;
         !self.settings.leased || self.lease_until.is_some_and(|until| until > now + call + LEASE_MARGIN)
-    }
-
-    /// Follows up a reading: who holds the address, and what of it is news.
-    fn note_reading(&mut self, now: Instant) {
-        let placement = match self.reader.knowledge().clone() {
-            Knowledge::Known(placement) => placement,
-            Knowledge::Unread => return,
-            Knowledge::Unknown { error } => {
-                if !std::mem::replace(&mut self.announced_unreadable, true) {
-                    self.events.push_back(EventKind::ProviderUnreadable { error });
-                }
-                return;
-            }
-        };
-        if std::mem::take(&mut self.announced_unreadable) {
-            self.events.push_back(EventKind::ProviderReadable {});
-        }
-        let stranger = match &placement {
-            Placement::Stranger { description, .. } => Some(description.clone()),
-            Placement::Held { .. } | Placement::Transition { .. } | Placement::Free | Placement::Split { .. } => None,
-        };
-        let was_stranger = std::mem::replace(&mut self.announced_stranger, stranger.is_some());
-        if let Some(description) = stranger.filter(|_| !was_stranger) {
-            self.set_holder(None);
-            self.events.push_back(EventKind::AddressHeldByStranger { description });
-        }
-        if let Placement::Held { node, settled, .. } = &placement {
-            self.set_holder(self.index(node));
-            self.note_settled(now, node, *settled);
-        }
-        let free = self.reader.agreed_free() && self.moving.is_none();
-        if free {
-            self.set_holder(None);
-        }
-        let was_free = std::mem::replace(&mut self.announced_free, free);
-        if free && !was_free {
-            self.events.push_back(EventKind::AddressFoundFree {});
-        }
-    }
-
-    fn set_holder(&mut self, holder: Option<usize>) {
-        if self.holder != holder {
-            let from = self.holder.map(|node| self.id(node));
-            self.holder = holder;
-            self.events.push_back(EventKind::HolderChanged { from, to: holder.map(|node| self.id(node)) });
-        }
-    }
-
-    fn note_settled(&mut self, now: Instant, node: &NodeId, settled: bool) {
-        match (&self.repair, settled) {
-            (None, false) => {
-                self.repair = Some(Repair { call: None, attempts: 0, next: now, unread: None });
-                self.events.push_back(EventKind::PlacementUnsettled { node: node.clone() });
-            }
-            (Some(repair), true) if repair.call.is_none() => {
-                self.repair = None;
-                self.events.push_back(EventKind::PlacementSettled { node: node.clone() });
-            }
-            (Some(_), true | false) | (None, true) => {}
-        }
-    }
-
-    /// Finishes a claim in the background, while nothing moves: once, then ever more rarely.
-    fn begin_repair(&mut self, now: Instant) {
-        let Some(Placement::Held { node, token, settled: false }) = self.reader.placement() else { return };
-        let seen = Placement::Held { node: node.clone(), token: token.clone(), settled: false };
-        let to = node.clone();
-        let due = self.repair.as_ref().is_some_and(|repair| repair.call.is_none() && repair.next <= now);
-        if due && self.moving.is_none() && !self.stopping && self.may_request(now, 0) {
-            let call = self.call();
-            if let Some(repair) = &mut self.repair {
-                repair.call = Some(call);
-            }
-            self.actions.push_back(Action::Claim { call, mover: 0, to, seen });
-        }
-    }
-
-    fn end_repair(&mut self, now: Instant) {
-        if let Some(repair) = &mut self.repair {
-            repair.call = None;
-            repair.unread = Some(now);
-            repair.attempts = repair.attempts.saturating_add(1);
-            repair.next =
-                now + backoff(repair.attempts, Duration::from_secs(1), Duration::from_secs(60), &mut self.rng);
-        }
-        self.reader.abandon();
-    }
-
-    fn next_repair(&self) -> Option<Instant> {
-        let unsettled = matches!(self.reader.placement(), Some(Placement::Held { settled: false, .. }));
-        let idle = unsettled && self.moving.is_none() && !self.stopping && !self.settings.leased;
-        self.repair.as_ref().filter(|repair| idle && repair.call.is_none()).map(|repair| repair.next)
-    }
-
-    fn set_impossible(&mut self, now: Instant, node: usize, reason: Option<String>) {
-        self.next_ready[node] = now + if reason.is_some() { READY_RETRY } else { READY_INTERVAL };
-        let id = self.id(node);
-        match (&self.impossible[node], &reason) {
-            (before, Some(reason)) if before.as_ref() != Some(reason) => {
-                self.events.push_back(EventKind::CandidateNotReady { node: id, reason: reason.clone() });
-            }
-            (Some(_), None) => self.events.push_back(EventKind::CandidateReady { node: id }),
-            (Some(_) | None, Some(_)) | (None, None) => {}
-        }
-        self.impossible[node] = reason;
-    }
-
-    /// Asks of every node but the holder whether it could take the address; never during a move.
-    fn ask_ready(&mut self, now: Instant) {
-        if self.moving.is_some() || self.stopping || self.reader.placement().is_none() {
-            return;
-        }
-        for node in 0..self.settings.nodes.len() {
-            if self.asks_ready_of(node) && self.next_ready[node] <= now {
-                let call = self.call();
-                self.asked_ready[node] = Some(call);
-                self.next_ready[node] = now + READY_INTERVAL;
-                self.actions.push_back(Action::Ready { call, mover: 0, node: self.id(node) });
-            }
-        }
-    }
-
-    fn asks_ready_of(&self, node: usize) -> bool {
-        self.holder != Some(node) && self.asked_ready[node].is_none()
-    }
-
-    fn next_ready_due(&self) -> Option<Instant> {
-        if self.moving.is_some() || self.stopping || self.reader.placement().is_none() {
-            return None;
-        }
-        (0..self.settings.nodes.len()).filter(|node| self.asks_ready_of(*node)).map(|node| self.next_ready[node]).min()
-    }
-
-    /// When the placement is to be read next. A move reads at its own cadence.
-    fn next_read(&self) -> Option<Instant> {
-        if self.reader.is_reading() || self.stopping && self.moving.is_none() {
-            return None;
-        }
-        if let Some(moving) = &self.moving {
-            return moving.next_read(self.next_sweep());
-        }
-        let Some(answered) = self.reader.answered() else { return Some(self.settings.origin) };
-        let sooner = match self.reader.knowledge() {
-            Knowledge::Unread => Some(answered),
-            Knowledge::Unknown { .. } => {
-                let rounds = self.reader.failures().saturating_sub(1).min(8);
-                Some(answered + Duration::from_secs(1) * 2_u32.pow(rounds))
-            }
-            Knowledge::Known(Placement::Transition { .. }) => {
-                let since = self.reader.in_transition_since().unwrap_or(answered);
-                Some(answered + cadence(answered.saturating_duration_since(since)))
-            }
-            Knowledge::Known(Placement::Held { settled: false, .. }) => {
-                self.repair.as_ref().and_then(|repair| repair.unread)
-            }
-            Knowledge::Known(
-                Placement::Held { .. } | Placement::Free | Placement::Stranger { .. } | Placement::Split { .. },
-            ) => self.reader.agreement_due(),
-        };
-        let sweep = self.next_sweep();
-        Some(sooner.map_or(sweep, |sooner| sooner.min(sweep)))
-    }
-
-    /// The first common tick after the newest reading.
-    fn next_sweep(&self) -> Instant {
-        let Settings { origin, sweep, .. } = self.settings;
-        let Some(answered) = self.reader.answered() else { return origin };
-        let ticks = answered.saturating_duration_since(origin).as_nanos() / sweep.as_nanos().max(1) + 1;
-        u32::try_from(ticks).map_or(answered + sweep, |ticks| origin + sweep * ticks)
-    }
-
-    fn begin_read(&mut self, now: Instant) {
-        if self.next_read().is_some_and(|due| due <= now) {
-            let call = self.call();
-            let mover = self.moving.as_ref().map_or(0, |moving| moving.mover);
-            self.reader.begin(call, now);
-            if let Some(repair) = &mut self.repair {
-                repair.unread = None;
-            }
-            self.actions.push_back(Action::Locate { call, mover });
-        }
     }
 }
 

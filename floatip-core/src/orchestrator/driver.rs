@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -13,6 +13,7 @@ use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
 use tracing::{Instrument, Span};
 
 use super::Orchestrator;
+use super::clock::{now, wall};
 use super::handle::Ask;
 use super::shared_probe::{Key, SharedProbes};
 use super::state_file::StateFile;
@@ -95,10 +96,6 @@ pub(super) struct Driver {
     stopping: bool,
 }
 
-fn now() -> Instant {
-    TokioInstant::now().into_std()
-}
-
 impl Driver {
     pub(super) fn new(orchestrator: Orchestrator) -> Self {
         let Orchestrator { slots, sweep, seed, asks: _, inbox, events } = orchestrator;
@@ -144,7 +141,7 @@ impl Driver {
 
     pub(super) async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
-        let mut timer = pin!(sleep_until(TokioInstant::now()));
+        let mut timer = pin!(sleep_until(TokioInstant::from_std(now())));
         let mut grace_ends = None;
         for slot in 0..self.slots.len() {
             self.ask_lease(slot, Duration::ZERO);
@@ -349,7 +346,7 @@ impl Driver {
         if let EventKind::MoveFinished(_) | EventKind::MoveFailed { .. } = &kind {
             *move_span = None;
         }
-        let event = Event::new(SystemTime::now(), setup.floating_ip.name.clone(), kind);
+        let event = Event::new(wall(), setup.floating_ip.name.clone(), kind);
         // Without a subscriber the log has said it.
         drop(self.events.send(Arc::new(event)));
     }
@@ -434,16 +431,16 @@ impl Driver {
             Via::Direct => about.host.clone(),
             Via::Floating => setup.floating_ip.address.clone(),
         };
-        let now = now();
+        let asked = now();
         let key = Key::new(&check.probe, host.clone(), via, check.health.timeout);
-        if self.probes.join(&key, (slot, id), now) {
+        if self.probes.join(&key, (slot, id), asked) {
             return;
         }
         let target = Target::new(about.id.clone(), host, via, check.health.timeout);
         let (probe, limit) = (check.probe.clone(), self.limit.clone());
         let task = async move {
             let _turn = limit.acquire().await;
-            let started = TokioInstant::now().into_std();
+            let started = now();
             let result = match timeout(target.timeout + PROBE_BACKSTOP, probe.probe(&target)).await {
                 Ok(result) => result,
                 Err(_) => Ok(Verdict::unhealthy(Reason::TimedOut { stage: "the whole check".into() })),
@@ -451,7 +448,7 @@ impl Driver {
             Output::Probe { started, result }
         };
         let abort = self.tasks.spawn(task.instrument(self.slots[slot].span.clone()));
-        self.probes.insert(key, (slot, id), now, abort);
+        self.probes.insert(key, (slot, id), asked, abort);
     }
 
     fn ask_lease(&mut self, slot: usize, after: Duration) {
@@ -461,7 +458,7 @@ impl Driver {
         if let Some(lease) = self.slots[slot].setup.lease.clone() {
             let task = async move {
                 tokio::time::sleep(after).await;
-                let asked = TokioInstant::now().into_std();
+                let asked = now();
                 let grant = match timeout(LEASE_TIMEOUT, lease.acquire()).await {
                     Ok(grant) => grant,
                     Err(elapsed) => Err(LeaseError { source: elapsed.into() }),
@@ -478,7 +475,7 @@ impl Driver {
         let Some(file) = state.clone().filter(|_| !*saving) else { return };
         let Some(durable) = unsaved.take() else { return };
         *saving = true;
-        let at = SystemTime::now();
+        let at = wall();
         let id = self.tasks.spawn_blocking(move || {
             let error = file.save(at, durable).err();
             Output::Saved { slot, error: error.map(|error| format!("{}: {error}", file.path().display())) }

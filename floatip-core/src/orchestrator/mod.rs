@@ -1,5 +1,6 @@
 //! The async driver: runs probes, movers and timers for the engines. The only place that awaits, and that reads clocks.
 
+mod clock;
 mod driver;
 mod handle;
 mod shared_probe;
@@ -9,7 +10,7 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
 
@@ -103,7 +104,7 @@ impl Builder {
                         "its name becomes a file name in the state folder, so it may hold no slash".into(),
                     ));
                 }
-                Some(file) => file.load(SystemTime::now()).map_err(|error| {
+                Some(file) => file.load(clock::wall()).map_err(|error| {
                     let path = file.path().display();
                     refuse(format!(
                         "its state in {path} cannot be read: {error}; mend it, or delete it to start afresh"

@@ -180,11 +180,13 @@ impl Monitor {
     }
 
     pub(super) fn receipt(&self) -> Receipt {
-        let receipts = self.seen().into_iter().filter_map(|kind| match kind {
-            EventKind::MoveFinished(receipt) => Some(receipt),
-            _ => None,
-        });
-        receipts.last().unwrap_or_else(|| self.late("a receipt"))
+        let mut receipts = Vec::new();
+        for kind in self.seen() {
+            if let EventKind::MoveFinished(receipt) = kind {
+                receipts.push(receipt);
+            }
+        }
+        receipts.pop().unwrap_or_else(|| self.late("a receipt"))
     }
 
     /// Stops it as SIGTERM does, and waits for its end.

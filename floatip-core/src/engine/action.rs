@@ -1,0 +1,82 @@
+//! What an engine wants done.
+
+use crate::command::{CommandError, Done};
+use crate::durable::Durable;
+use crate::health::ProbeId;
+use crate::mover::{Placement, ReleaseMode};
+use crate::node::NodeId;
+use crate::probe::Via;
+
+/// The number of one call to a mover, unique within one engine.
+pub type CallId = u64;
+
+/// The number that the driver gives to a command, so that its answer finds the one who asked.
+pub type CommandId = u64;
+
+/// What the driver shall do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Run a probe and bring its result to [`Engine::handle_probe`].
+    Probe {
+        /// To be handed back.
+        id: ProbeId,
+        /// The index of the check.
+        check: usize,
+        /// The node that it is about; through the address, the one believed to hold it.
+        node: Option<NodeId>,
+        /// By the node's own host or through the floating address.
+        via: Via,
+    },
+    /// Drop a probe: nobody waits for its result.
+    DropProbe {
+        /// The probe.
+        id: ProbeId,
+    },
+    /// Read the placement and bring it to [`Engine::handle_reading`].
+    Locate {
+        /// To be handed back.
+        call: CallId,
+        /// The index of the mover.
+        mover: usize,
+    },
+    /// Request a release and bring the reply to [`Engine::handle_reply`].
+    Release {
+        /// To be handed back.
+        call: CallId,
+        /// The index of the mover.
+        mover: usize,
+        /// The reading that it relies on.
+        seen: Placement,
+        /// How hard.
+        mode: ReleaseMode,
+    },
+    /// Request a claim and bring the reply to [`Engine::handle_reply`].
+    Claim {
+        /// To be handed back.
+        call: CallId,
+        /// The index of the mover.
+        mover: usize,
+        /// The node that shall hold the address.
+        to: NodeId,
+        /// The reading that it relies on.
+        seen: Placement,
+    },
+    /// Ask whether a node could take the address and bring it to [`Engine::handle_readiness`].
+    Ready {
+        /// To be handed back.
+        call: CallId,
+        /// The index of the mover.
+        mover: usize,
+        /// The node.
+        node: NodeId,
+    },
+    /// Answer a command.
+    Answer {
+        /// The command.
+        command: CommandId,
+        /// How it ended.
+        result: Result<Done, CommandError>,
+    },
+    /// Write this where it survives a restart. Failing to do so stops nothing.
+    Save(Durable),
+}

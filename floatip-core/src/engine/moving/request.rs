@@ -1,0 +1,147 @@
+//! Sending a request, and what its reply means for the move.
+
+use std::time::{Duration, Instant};
+
+use super::{Ending, Outcome, Request};
+use crate::engine::moving::Move;
+use crate::engine::{Action, CallId, Engine, backoff};
+use crate::event::{EventKind, Step};
+use crate::mover::{Accepted, MoveError, Placement, ReleaseMode};
+
+/// How often a provider may say that a resource does not exist (yet) before it is believed.
+///
+/// # Source
+/// Eventual consistency: a resource may be "not found" for a while after it was made or changed.
+const NOT_FOUND_LIMIT: u32 = 8;
+
+impl Engine {
+    /// Sends a request, unless one was sent too lately or the lease does not allow it.
+    pub(super) fn send(&mut self, now: Instant, request: Request, seen: Placement) {
+        let Some(moving) = &self.moving else { return };
+        if moving.retry_at.is_some_and(|at| at > now) {
+            return;
+        }
+        let mover = moving.mover;
+        if !self.may_request(now, mover) {
+            return;
+        }
+        let call = self.call();
+        self.reader.abandon();
+        let Some(moving) = &mut self.moving else { return };
+        let escalates = matches!(moving.sent, Some((Request::Release(ReleaseMode::Graceful), _)))
+            && request == Request::Release(ReleaseMode::Forced);
+        if escalates || moving.stuck.is_some() {
+            moving.wait_from = now;
+        }
+        moving.retry_at = None;
+        moving.sent = Some((request, Outcome::OnTheWire(call)));
+        let (id, to, source) = (moving.id, moving.to, moving.source);
+        match request {
+            Request::Release(mode) => {
+                if mode == ReleaseMode::Forced {
+                    let node = source.map(|source| self.id(source));
+                    self.events.push_back(EventKind::ReleaseForced { id, node });
+                }
+                self.actions.push_back(Action::Release { call, mover, seen, mode });
+            }
+            Request::Claim => {
+                let to = self.id(to);
+                self.actions.push_back(Action::Claim { call, mover, to, seen });
+            }
+        }
+    }
+
+    /// Takes the reply to the request on the wire.
+    pub(in crate::engine) fn end_request(&mut self, now: Instant, call: CallId, reply: Result<Accepted, MoveError>) {
+        let Some(moving) = &mut self.moving else { return };
+        let request = match moving.sent {
+            Some((request, Outcome::OnTheWire(sent))) if sent == call => request,
+            Some(_) | None => return,
+        };
+        moving.poll_from = now;
+        moving.next_read = now;
+        match reply {
+            Ok(accepted) => {
+                moving.sent = Some((request, Outcome::Accepted(now)));
+                moving.attempts = 0;
+                let event = match request {
+                    Request::Release(_) => {
+                        moving.released = true;
+                        (!moving.last_step_is(Step::Release)).then(|| moving.finish_step(now, Step::Release))
+                    }
+                    Request::Claim => {
+                        moving.token = accepted.token;
+                        if !moving.tried.contains(&moving.to) {
+                            moving.tried.push(moving.to);
+                        }
+                        (!moving.last_step_is(Step::Claim)).then(|| moving.finish_step(now, Step::Claim))
+                    }
+                };
+                self.events.extend(event);
+                self.commit(now);
+            }
+            Err(error) => self.end_refused(now, request, &error),
+        }
+    }
+
+    fn end_refused(&mut self, now: Instant, request: Request, error: &MoveError) {
+        let Some(moving) = &mut self.moving else { return };
+        moving.attempts = moving.attempts.saturating_add(1);
+        let mut pause = |base: u64, most: u64| {
+            now + backoff(moving.attempts, Duration::from_millis(base), Duration::from_millis(most), &mut self.rng)
+        };
+        let text = crate::chain(error);
+        match error {
+            MoveError::OutcomeUnknown { .. } | MoveError::TimedOut { .. } => {
+                moving.retry_at = Some(pause(500, 5000));
+                moving.sent = Some((request, Outcome::Unknown(now)));
+                moving.released |= matches!(request, Request::Release(_));
+            }
+            MoveError::Throttled { .. } | MoveError::NotYet { .. } => {
+                let at = pause(200, 5000);
+                moving.retry_at = Some(at);
+                moving.next_read = at;
+                moving.forget_request(request);
+            }
+            MoveError::Conflict { .. } => {
+                moving.retry_at = Some(pause(100, 5000));
+                moving.forget_request(request);
+                if matches!(request, Request::Release(_)) && !moving.committed && !moving.released {
+                    self.fail(now, Ending::Failed, text);
+                }
+            }
+            MoveError::NotFound { .. } if moving.attempts < NOT_FOUND_LIMIT => {
+                moving.retry_at = Some(pause(200, 5000));
+                moving.forget_request(request);
+            }
+            MoveError::NotFound { .. } | MoveError::Impossible { .. } => {
+                moving.attempts = 0;
+                moving.forget_request(request);
+                match request {
+                    Request::Claim => {
+                        let to = moving.to;
+                        moving.tried.push(to);
+                        self.set_impossible(now, to, Some(text));
+                    }
+                    Request::Release(_) => self.give_up(now, text),
+                }
+            }
+            MoveError::Denied { .. } => {
+                moving.forget_request(request);
+                self.give_up(now, text);
+            }
+        }
+    }
+}
+
+impl Move {
+    /// The request changed nothing: the next reading decides afresh. A release that was forced stays so.
+    fn forget_request(&mut self, request: Request) {
+        self.sent = match request {
+            Request::Release(ReleaseMode::Forced) => {
+                Some((Request::Release(ReleaseMode::Graceful), Outcome::Accepted(self.wait_from)))
+            }
+            Request::Release(ReleaseMode::Graceful) | Request::Claim => None,
+        };
+    }
+}

@@ -1,0 +1,163 @@
+//! When the placement is read, what follows from a reading, and the repair of what a claim left undone.
+
+use std::time::{Duration, Instant};
+
+use super::reader::Knowledge;
+use super::{Action, CallId, Engine, Settings, backoff, cadence};
+use crate::event::EventKind;
+use crate::mover::Placement;
+use crate::node::NodeId;
+
+/// A repair of a claim that is complete but not settled.
+#[derive(Debug)]
+pub(super) struct Repair {
+    pub(super) call: Option<CallId>,
+    attempts: u32,
+    next: Instant,
+    /// When the newest attempt ended, until a reading has followed it.
+    unread: Option<Instant>,
+}
+
+impl Engine {
+    /// Follows up a reading: who holds the address, and what of it is news.
+    pub(super) fn note_reading(&mut self, now: Instant) {
+        let placement = match self.reader.knowledge().clone() {
+            Knowledge::Known(placement) => placement,
+            Knowledge::Unread => return,
+            Knowledge::Unknown { error } => {
+                if !std::mem::replace(&mut self.announced_unreadable, true) {
+                    self.events.push_back(EventKind::ProviderUnreadable { error });
+                }
+                return;
+            }
+        };
+        if std::mem::take(&mut self.announced_unreadable) {
+            self.events.push_back(EventKind::ProviderReadable {});
+        }
+        let stranger = match &placement {
+            Placement::Stranger { description, .. } => Some(description.clone()),
+            Placement::Held { .. } | Placement::Transition { .. } | Placement::Free | Placement::Split { .. } => None,
+        };
+        let was_stranger = std::mem::replace(&mut self.announced_stranger, stranger.is_some());
+        if let Some(description) = stranger.filter(|_| !was_stranger) {
+            self.set_holder(None);
+            self.events.push_back(EventKind::AddressHeldByStranger { description });
+        }
+        if let Placement::Held { node, settled, .. } = &placement {
+            self.set_holder(self.index(node));
+            self.note_settled(now, node, *settled);
+        }
+        let free = self.reader.agreed_free() && self.moving.is_none();
+        if free {
+            self.set_holder(None);
+        }
+        let was_free = std::mem::replace(&mut self.announced_free, free);
+        if free && !was_free {
+            self.events.push_back(EventKind::AddressFoundFree {});
+        }
+    }
+
+    fn set_holder(&mut self, holder: Option<usize>) {
+        if self.holder != holder {
+            let from = self.holder.map(|node| self.id(node));
+            self.holder = holder;
+            self.events.push_back(EventKind::HolderChanged { from, to: holder.map(|node| self.id(node)) });
+        }
+    }
+
+    fn note_settled(&mut self, now: Instant, node: &NodeId, settled: bool) {
+        match (&self.repair, settled) {
+            (None, false) => {
+                self.repair = Some(Repair { call: None, attempts: 0, next: now, unread: None });
+                self.events.push_back(EventKind::PlacementUnsettled { node: node.clone() });
+            }
+            (Some(repair), true) if repair.call.is_none() => {
+                self.repair = None;
+                self.events.push_back(EventKind::PlacementSettled { node: node.clone() });
+            }
+            (Some(_), true | false) | (None, true) => {}
+        }
+    }
+
+    /// Finishes a claim in the background, while nothing moves: once, then ever more rarely.
+    pub(super) fn begin_repair(&mut self, now: Instant) {
+        let Some(Placement::Held { node, token, settled: false }) = self.reader.placement() else { return };
+        let seen = Placement::Held { node: node.clone(), token: token.clone(), settled: false };
+        let to = node.clone();
+        let due = self.repair.as_ref().is_some_and(|repair| repair.call.is_none() && repair.next <= now);
+        if due && self.moving.is_none() && !self.stopping && self.may_request(now, 0) {
+            let call = self.call();
+            if let Some(repair) = &mut self.repair {
+                repair.call = Some(call);
+            }
+            self.actions.push_back(Action::Claim { call, mover: 0, to, seen });
+        }
+    }
+
+    pub(super) fn end_repair(&mut self, now: Instant) {
+        if let Some(repair) = &mut self.repair {
+            repair.call = None;
+            repair.unread = Some(now);
+            repair.attempts = repair.attempts.saturating_add(1);
+            repair.next =
+                now + backoff(repair.attempts, Duration::from_secs(1), Duration::from_secs(60), &mut self.rng);
+        }
+        self.reader.abandon();
+    }
+
+    pub(super) fn next_repair(&self) -> Option<Instant> {
+        let unsettled = matches!(self.reader.placement(), Some(Placement::Held { settled: false, .. }));
+        let idle = unsettled && self.moving.is_none() && !self.stopping && !self.settings.leased;
+        self.repair.as_ref().filter(|repair| idle && repair.call.is_none()).map(|repair| repair.next)
+    }
+
+    /// When the placement is to be read next. A move reads at its own cadence.
+    pub(super) fn next_read(&self) -> Option<Instant> {
+        if self.reader.is_reading() || self.stopping && self.moving.is_none() {
+            return None;
+        }
+        if let Some(moving) = &self.moving {
+            return moving.next_read(self.next_sweep());
+        }
+        let Some(answered) = self.reader.answered() else { return Some(self.settings.origin) };
+        let sooner = match self.reader.knowledge() {
+            Knowledge::Unread => Some(answered),
+            Knowledge::Unknown { .. } => {
+                let rounds = self.reader.failures().saturating_sub(1).min(8);
+                Some(answered + Duration::from_secs(1) * 2_u32.pow(rounds))
+            }
+            Knowledge::Known(Placement::Transition { .. }) => {
+                let since = self.reader.in_transition_since().unwrap_or(answered);
+                Some(answered + cadence(answered.saturating_duration_since(since)))
+            }
+            Knowledge::Known(Placement::Held { settled: false, .. }) => {
+                self.repair.as_ref().and_then(|repair| repair.unread)
+            }
+            Knowledge::Known(
+                Placement::Held { .. } | Placement::Free | Placement::Stranger { .. } | Placement::Split { .. },
+            ) => self.reader.agreement_due(),
+        };
+        let sweep = self.next_sweep();
+        Some(sooner.map_or(sweep, |sooner| sooner.min(sweep)))
+    }
+
+    /// The first common tick after the newest reading.
+    fn next_sweep(&self) -> Instant {
+        let Settings { origin, sweep, .. } = self.settings;
+        let Some(answered) = self.reader.answered() else { return origin };
+        let ticks = answered.saturating_duration_since(origin).as_nanos() / sweep.as_nanos().max(1) + 1;
+        u32::try_from(ticks).map_or(answered + sweep, |ticks| origin + sweep * ticks)
+    }
+
+    pub(super) fn begin_read(&mut self, now: Instant) {
+        if self.next_read().is_some_and(|due| due <= now) {
+            let call = self.call();
+            let mover = self.moving.as_ref().map_or(0, |moving| moving.mover);
+            self.reader.begin(call, now);
+            if let Some(repair) = &mut self.repair {
+                repair.unread = None;
+            }
+            self.actions.push_back(Action::Locate { call, mover });
+        }
+    }
+}
