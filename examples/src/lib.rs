@@ -1,1 +1,12 @@
-//! Stub.
+//! What the examples share, none of which an embedder needs: a small AWS Region on loopback, a few network namespaces,
+//! services that can be killed, and a narrator.
+
+mod lab;
+mod narrator;
+mod rehearsal;
+mod service;
+
+pub use lab::{Lab, ip};
+pub use narrator::Narrator;
+pub use rehearsal::Rehearsal;
+pub use service::{Service, greeting};

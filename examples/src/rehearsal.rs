@@ -1,0 +1,138 @@
+//! A Region of AWS to rehearse in: the simulator, and a service on each of two servers.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use floatip_aws::AwsSettings;
+use floatip_aws::simulator::{Change, DataPlane, Simulator, Timings, World};
+use floatip_core::NodeId;
+
+use crate::service::{Service, greeting};
+
+const REGION: &str = "ap-northeast-1";
+const INTERFACE: &str = "eni-float";
+const ALLOCATION: &str = "eipalloc-float";
+const INSTANCES: [&str; 2] = ["i-ftp-1", "i-ftp-2"];
+
+/// A simulated Region with two servers in one zone, each with a service, and something that floats between them. All
+/// of it listens on loopback, and goes when it is dropped.
+#[derive(Debug)]
+pub struct Rehearsal {
+    simulator: Simulator,
+    servers: Arc<Servers>,
+    moved: &'static str,
+    hosts: BTreeMap<&'static str, SocketAddr>,
+}
+
+/// The data plane: the floating address leads to the service of the server that the simulator says.
+#[derive(Debug)]
+struct Servers {
+    floating: SocketAddr,
+    services: BTreeMap<&'static str, Service>,
+}
+
+impl Rehearsal {
+    /// A network interface is attached to the first server.
+    ///
+    /// # Errors
+    /// If the loopback interface cannot be used.
+    pub async fn with_network_interface() -> Result<Self> {
+        let world =
+            region().network_interface(INTERFACE, "subnet-a", "172.16.11.30").attach(INTERFACE, INSTANCES[0], 1);
+        Self::start(world, INTERFACE).await
+    }
+
+    /// An Elastic IP address leads to the first server.
+    ///
+    /// # Errors
+    /// If the loopback interface cannot be used.
+    pub async fn with_elastic_ip() -> Result<Self> {
+        let world = region().elastic_ip(ALLOCATION, "203.0.113.30").associate(ALLOCATION, "eni-ftp-1-primary");
+        Self::start(world, ALLOCATION).await
+    }
+
+    async fn start(world: World, moved: &'static str) -> Result<Self> {
+        let simulator = Simulator::start(world, Timings::default()).await?;
+        // Its port is free again for the service of whoever carries the floating address.
+        let floating = listener(0)?.local_addr()?;
+        let (mut services, mut hosts) = (BTreeMap::new(), BTreeMap::new());
+        for instance in INSTANCES {
+            let (service, own) = (Service::new(instance), listener(0)?);
+            hosts.insert(instance, own.local_addr()?);
+            service.serve(own)?;
+            services.insert(instance, service);
+        }
+        let servers = Arc::new(Servers { floating, services });
+        servers.lead_to(Some(INSTANCES[0]));
+        simulator.data_plane(servers.clone());
+        Ok(Self { simulator, servers, moved, hosts })
+    }
+
+    /// What reaches this Region.
+    pub fn aws(&self) -> AwsSettings {
+        let nobody = Credentials::new("rehearsal", "rehearsal", None, None, "rehearsal");
+        AwsSettings::new().region(REGION).endpoint_url(self.simulator.endpoint_url()).credentials_provider(nobody)
+    }
+
+    /// What would be written on the command line if this Region were real.
+    pub fn arguments(&self) -> Vec<String> {
+        let nodes = self.hosts.iter().map(|(instance, host)| format!("{instance}={host}"));
+        [self.moved.to_owned(), self.servers.floating.to_string()].into_iter().chain(nodes).collect()
+    }
+
+    /// Kills the service of a server. The server itself lives on.
+    ///
+    /// # Errors
+    /// If there is no such server.
+    pub fn kill(&self, node: &NodeId) -> Result<()> {
+        self.servers.services.get(node.as_str()).context("no such server")?.kill();
+        Ok(())
+    }
+
+    /// Which server serves a client that connects to the floating address.
+    ///
+    /// # Errors
+    /// If none does.
+    pub async fn serving(&self) -> Result<String> {
+        greeting(&self.servers.floating.to_string()).await
+    }
+}
+
+impl Servers {
+    /// The floating address is a second address of its carrier, as in EC2.
+    fn lead_to(&self, carrier: Option<&str>) {
+        for service in self.services.values() {
+            service.leave(self.floating);
+        }
+        if let Some(service) = carrier.and_then(|instance| self.services.get(instance)) {
+            let taken = listener(self.floating.port()).and_then(|listener| service.serve(listener));
+            taken.unwrap_or_else(|error| eprintln!("{} cannot be served: {error}", self.floating));
+        }
+    }
+}
+
+#[async_trait]
+impl DataPlane for Servers {
+    async fn follow(&self, change: &Change) {
+        match change {
+            Change::Attached { instance, .. } => self.lead_to(Some(instance)),
+            Change::Associated { instance, .. } => self.lead_to(instance.as_deref()),
+            Change::Detached { .. } | Change::Disassociated { .. } => self.lead_to(None),
+        }
+    }
+}
+
+fn region() -> World {
+    World::new(REGION)
+        .subnet("subnet-a", "ap-northeast-1a", "172.16.11.0/24", "vpc-1")
+        .instance(INSTANCES[0], "subnet-a", "172.16.11.10")
+        .instance(INSTANCES[1], "subnet-a", "172.16.11.20")
+}
+
+fn listener(port: u16) -> std::io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+}
