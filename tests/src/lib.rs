@@ -3,6 +3,7 @@
 //!
 //! Everything that a test makes outside its own memory is [owned](reaper): it goes when its guard is dropped, on a
 //! panic, and on SIGINT or SIGTERM; what a killed run left behind, the next run removes.
+#![allow(clippy::disallowed_methods, reason = "what takes time is measured")]
 #![deny(missing_docs)]
 
 pub mod client;

@@ -1,4 +1,5 @@
 //! Real FTP daemons in network namespaces: what the probes say of them, and whole failovers.
+#![allow(clippy::disallowed_methods, reason = "what takes time is measured")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;

@@ -1,4 +1,5 @@
 //! `floatip` as a process, against the EC2 simulator and FTP servers on loopback: no root is needed.
+#![allow(clippy::disallowed_methods, reason = "what takes time is measured")]
 
 use std::process::ExitCode;
 use std::sync::Arc;

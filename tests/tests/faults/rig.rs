@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_ec2::config::Credentials;
-use floatip_aws::simulator::{Action, Change, Outcome, Simulator, Timings};
-use floatip_aws::{AwsSettings, EipMover, EniMover};
+use floatip_aws::simulator::{Action, Change, Fault, Outcome, Simulator, Timings, When};
+use floatip_aws::{AwsSettings, EipMover, EniMover, Fencing};
 use floatip_core::testing::{Answer, ScriptedProbe};
 use floatip_core::{
     AddressMover, Check, EventKind, FloatingIp, Handle, HealthProbe, HealthSettings, Host, Node, NodeId, Notice,
@@ -30,7 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Eni,
+    /// Taken from its holder and given to the target by one call.
     Eip,
+    /// Released first.
+    StrictEip,
 }
 
 impl Kind {
@@ -39,6 +42,7 @@ impl Kind {
         match self {
             Self::Eni => Action::DetachNetworkInterface,
             Self::Eip => Action::AssociateAddress,
+            Self::StrictEip => Action::DisassociateAddress,
         }
     }
 
@@ -46,7 +50,7 @@ impl Kind {
     pub(crate) fn give(self) -> Action {
         match self {
             Self::Eni => Action::AttachNetworkInterface,
-            Self::Eip => Action::AssociateAddress,
+            Self::Eip | Self::StrictEip => Action::AssociateAddress,
         }
     }
 }
@@ -141,6 +145,29 @@ impl Rig {
             Ok(event) => event,
             Err(_) => panic!("not seen: {what}\n{}", self.story()),
         }
+    }
+
+    /// The next event for which `wanted` is true.
+    pub(crate) async fn next_event(&mut self, what: &str, wanted: impl Fn(&EventKind) -> bool) {
+        let found = async {
+            loop {
+                match self.subscription.next().await.expect("it runs") {
+                    Notice::Event(event) => self.events.push(event.kind.clone()),
+                    other => panic!("{other:?}"),
+                }
+                if self.events.last().is_some_and(&wanted) {
+                    return;
+                }
+            }
+        };
+        if timeout(PATIENCE, found).await.is_err() {
+            panic!("not seen: {what}\n{}", self.story());
+        }
+    }
+
+    /// Keeps the address from being given to anybody, until the faults are cleared.
+    pub(crate) fn hold_back(&self) {
+        self.simulator.faults().set(self.kind.give(), Fault::Throttled, When::Always);
     }
 
     /// Waits for the end of a move to `node`.
@@ -252,8 +279,9 @@ async fn mover(kind: Kind, simulator: &Simulator, nodes: &[(&str, &str, &str)]) 
             let nodes = nodes.iter().map(|(name, instance, _)| (id(name), *instance));
             Arc::new(EniMover::new(ec2, INTERFACE, EniMover::DEFAULT_DEVICE_INDEX, nodes).expect("a mover"))
         }
-        Kind::Eip => {
-            let builder = EipMover::builder(ec2, ALLOCATION);
+        Kind::Eip | Kind::StrictEip => {
+            let fencing = if kind == Kind::StrictEip { Fencing::Strict } else { Fencing::Overwrite };
+            let builder = EipMover::builder(ec2, ALLOCATION).fencing(fencing);
             let builder =
                 nodes.iter().fold(builder, |builder, (name, instance, _)| builder.instance(id(name), *instance));
             Arc::new(builder.build().expect("a mover"))
@@ -273,7 +301,7 @@ fn carrier(kind: Kind, simulator: &Simulator) -> Option<String> {
     let world = simulator.world();
     let instance = match kind {
         Kind::Eni => world.find_interface(INTERFACE).and_then(|interface| interface.carrier()),
-        Kind::Eip => world.carrier_of_address(ALLOCATION),
+        Kind::Eip | Kind::StrictEip => world.carrier_of_address(ALLOCATION),
     };
     instance.and_then(name).map(str::to_owned)
 }
