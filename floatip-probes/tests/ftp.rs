@@ -1,4 +1,5 @@
 //! The FTP probe against scripted servers on loopback.
+#![allow(clippy::disallowed_methods, reason = "a test is outside the monitor, with a clock of its own")]
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, Once};

@@ -1,4 +1,5 @@
 //! The TCP probe against listeners on loopback.
+#![allow(clippy::disallowed_methods, reason = "a test is outside the monitor, with a clock of its own")]
 
 use std::net::SocketAddr;
 use std::time::Duration;

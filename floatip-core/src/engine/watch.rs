@@ -412,7 +412,9 @@ impl Watch {
                 }
             }
             Health::Unhealthy => {
-                let well = holder.filter(|holder| !moving && self.nodes[*holder].health == Health::Healthy);
+                let answers =
+                    |node: usize| self.nodes[node].health == Health::Healthy && self.first_failure(node).is_none();
+                let well = holder.filter(|holder| !moving && answers(*holder));
                 if let (Some(holder), Some(reason), false) =
                     (well, self.reason(Subject::Address), self.announced_unreachable)
                 {

@@ -261,3 +261,26 @@ async fn an_overwriting_mover_claims_without_releasing() {
     assert!(requests.iter().all(|record| matches!(record.request, Request::Claim { .. })), "{requests:#?}");
     assert_eq!(world.provider.path(), [id("a"), id("b")]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_floating_address_that_fails_while_its_holder_answers_is_told_and_moves_nothing() {
+    let world = World::two();
+    let monitor = world.settled().await;
+    world.probe.set_floating(&id("a"), Some(Answer::refused()));
+    monitor.event("the news", 10 * S, |kind| matches!(kind, EventKind::AddressUnreachable { .. })).await;
+    sleep(60 * S).await;
+    assert!(!monitor.moved());
+    world.probe.set_floating(&id("a"), None);
+    monitor.event("the end", 10 * S, |kind| matches!(kind, EventKind::AddressReachable {})).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_dies_is_not_said_to_answer_while_its_address_does_not() {
+    for die in [World::refuse as fn(&World, &str), World::hang] {
+        let world = World::two();
+        let monitor = world.settled().await;
+        die(&world, "a");
+        monitor.finished(20 * S).await;
+        assert!(!monitor.has(|kind| matches!(kind, EventKind::AddressUnreachable { .. })));
+    }
+}
