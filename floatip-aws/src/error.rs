@@ -50,19 +50,17 @@ impl<'a> Call<'a> {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        match &error {
-            SdkError::ServiceError(answer) => {
-                let refusal = Refusal {
-                    code: error.code().unwrap_or_default().to_owned(),
-                    message: error.message().unwrap_or_default().to_owned(),
-                    status: answer.raw().status().as_u16(),
-                    request_id: error.request_id().map(str::to_owned),
-                };
-                self.meaning(classify(&refusal.code, &refusal.message), refusal.into())
-            }
-            SdkError::DispatchFailure(_) if lacks_credentials(&error) => self.meaning(Class::Denied, error.into()),
-            _ => self.meaning(Class::Unclear, error.into()),
+        if let SdkError::ServiceError(answer) = &error {
+            let refusal = Refusal {
+                code: error.code().unwrap_or_default().to_owned(),
+                message: error.message().unwrap_or_default().to_owned(),
+                status: answer.raw().status().as_u16(),
+                request_id: error.request_id().map(str::to_owned),
+            };
+            return self.meaning(classify(&refusal.code, &refusal.message), refusal.into());
         }
+        let class = if lacks_credentials(&error) { Class::Denied } else { Class::Unclear };
+        self.meaning(class, error.into())
     }
 
     /// What the token of `seen` refers to is no longer what is there, or cannot be asked for in this state.

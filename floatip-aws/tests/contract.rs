@@ -99,7 +99,7 @@ fn place_interface(console: &Console, world: &World, situation: &Situation) -> b
         }
         Situation::GoingTo(node) => drop(console.attach(INTERFACE, &instance_of(node), 1).unwrap()),
         Situation::OnStranger => attached(STRANGER),
-        other => panic!("{other:?} is new"),
+        new => panic!("{new:?} is new"),
     }
     true
 }
@@ -118,7 +118,7 @@ fn place_address(console: &Console, world: &World, situation: &Situation) -> boo
         Situation::OnStranger => leads_to(STRANGER),
         // The API shows every change of an address at once.
         Situation::UnsettledOn(_) | Situation::Leaving(_) | Situation::GoingTo(_) => return false,
-        other => panic!("{other:?} is new"),
+        new => panic!("{new:?} is new"),
     }
     true
 }
@@ -151,7 +151,17 @@ impl Fixture for Ec2Fixture {
             CallFault::RequestLost => Fault::Hang,
             CallFault::InternalError => Fault::InternalError,
             CallFault::AppliedInternalError => Fault::AppliedThenInternalError,
-            other => panic!("{other:?} is not the provider's"),
+            CallFault::NotFound
+            | CallFault::Conflict
+            | CallFault::NotYet
+            | CallFault::Impossible
+            | CallFault::TimedOut
+            | CallFault::Slow(_)
+            | CallFault::Late(_)
+            | CallFault::Hang
+            | CallFault::HangApplied
+            | CallFault::Panic => return false,
+            new => panic!("{new:?} is new"),
         };
         self.simulator.faults().set(action, fault, When::Next(1));
         true

@@ -34,10 +34,9 @@ fn holder(simulator: &Simulator) -> Option<String> {
 }
 
 async fn impossible(mover: &EipMover) -> String {
-    match mover.ready(&node("ftp-1")).await.unwrap() {
-        Readiness::Impossible { reason } => reason,
-        other => panic!("{other:?}"),
-    }
+    let readiness = mover.ready(&node("ftp-1")).await.unwrap();
+    let Readiness::Impossible { reason } = readiness else { panic!("{readiness:?}") };
+    reason
 }
 
 #[tokio::test]
