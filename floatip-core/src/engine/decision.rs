@@ -181,15 +181,15 @@ impl Engine {
     }
 
     /// When a decision may fall without any further input.
-    pub(super) fn next_decision(&self) -> Option<Instant> {
+    pub(super) fn next_decisions(&self) -> [Option<Instant>; 3] {
         if self.moving.is_some() || self.stopping || self.paused.is_some() || self.frozen {
-            return None;
+            return [None; 3];
         }
-        let placement = self.reader.placement()?;
+        let Some(placement) = self.reader.placement() else { return [None; 3] };
         let failback =
             self.holder.filter(|_| placement.holder().is_some()).and_then(|holder| self.failback_due(holder));
         let stalled = self.reader.in_transition_since().map(|since| since + self.settings.policy.release_timeout);
-        [failback, stalled.filter(|_| self.first_healthy(&[]).is_some()), self.hold_off].into_iter().flatten().min()
+        [failback, stalled.filter(|_| self.first_healthy(&[]).is_some()), self.hold_off]
     }
 
     fn set_hold(&mut self, hold: Hold) {

@@ -11,11 +11,18 @@ use crate::node::NodeId;
 /// A repair of a claim that is complete but not settled.
 #[derive(Debug)]
 pub(super) struct Repair {
+    node: NodeId,
     pub(super) call: Option<CallId>,
     attempts: u32,
     next: Instant,
     /// When the newest attempt ended, until a reading has followed it.
     unread: Option<Instant>,
+}
+
+impl Repair {
+    pub(super) fn is_on_the_wire(&self) -> bool {
+        self.call.is_some()
+    }
 }
 
 impl Engine {
@@ -66,9 +73,10 @@ impl Engine {
     }
 
     fn note_settled(&mut self, now: Instant, node: &NodeId, settled: bool) {
+        self.repair.take_if(|repair| repair.node != *node && !repair.is_on_the_wire());
         match (&self.repair, settled) {
             (None, false) => {
-                self.repair = Some(Repair { call: None, attempts: 0, next: now, unread: None });
+                self.repair = Some(Repair { node: node.clone(), call: None, attempts: 0, next: now, unread: None });
                 self.events.push_back(EventKind::PlacementUnsettled { node: node.clone() });
             }
             (Some(repair), true) if repair.call.is_none() => {

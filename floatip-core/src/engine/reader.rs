@@ -15,6 +15,9 @@ pub(crate) const AGREEMENT: Duration = Duration::from_secs(2);
 /// How many superseded tokens are remembered.
 const RETIRED: usize = 16;
 
+/// For how long: a reading is stale for seconds, and a token that shows after this long is believed again.
+const RETIREMENT: Duration = Duration::from_secs(60);
+
 /// The newest that is known of the placement.
 #[derive(Debug, Clone)]
 pub(crate) enum Knowledge {
@@ -38,7 +41,7 @@ pub(crate) struct Reader {
     /// Since when the placement has read as split.
     split: Option<(Instant, Instant)>,
     failures: u32,
-    retired: VecDeque<Token>,
+    retired: VecDeque<(Token, Instant)>,
     answered: Option<Instant>,
 }
 
@@ -99,7 +102,7 @@ impl Reader {
         self.pending = None;
         self.answered = Some(now);
         let reading = reading.and_then(|placement| match placement.token() {
-            Some(token) if self.retired.contains(token) => Err(format!("the reading is stale: it shows {token} again")),
+            Some(token) if self.is_retired(token, now) => Err(format!("the reading is stale: it shows {token} again")),
             Some(_) | None => Ok(placement),
         });
         match reading {
@@ -148,14 +151,18 @@ impl Reader {
         self.transition
     }
 
+    fn is_retired(&self, token: &Token, now: Instant) -> bool {
+        self.retired.iter().any(|(retired, at)| retired == token && now < *at + RETIREMENT)
+    }
+
     /// Remembers that `token` has been superseded by this monitor's own move: a reading that shows it is stale.
-    pub(crate) fn retire(&mut self, token: &Token) {
+    pub(crate) fn retire(&mut self, token: &Token, now: Instant) {
         match token {
-            Token::Generation(_) if !self.retired.contains(token) => {
+            Token::Generation(_) if !self.is_retired(token, now) => {
                 if self.retired.len() == RETIRED {
                     self.retired.pop_front();
                 }
-                self.retired.push_back(token.clone());
+                self.retired.push_back((token.clone(), now));
             }
             Token::Generation(_) | Token::Snapshot(_) => {}
         }
@@ -201,9 +208,11 @@ mod tests {
     fn a_retired_token_makes_a_reading_unknown() {
         let t = Instant::now();
         let mut reader = Reader::new();
-        reader.retire(&Token::generation("1"));
+        reader.retire(&Token::generation("1"), t);
         read(&mut reader, t, Ok(held("1")));
         assert!(reader.placement().is_none());
+        read(&mut reader, t + RETIREMENT, Ok(held("1")));
+        assert!(reader.placement().is_some(), "it is no stale reading any more");
         read(&mut reader, t, Ok(held("2")));
         assert!(reader.placement().is_some());
     }

@@ -27,7 +27,7 @@ impl Engine {
 
     /// Asks of every node but the holder whether it could take the address; never during a move.
     pub(super) fn ask_ready(&mut self, now: Instant) {
-        if self.moving.is_some() || self.stopping || self.reader.placement().is_none() {
+        if !self.may_ask_ready() {
             return;
         }
         for node in 0..self.settings.nodes.len() {
@@ -40,12 +40,18 @@ impl Engine {
         }
     }
 
+    /// Not during a move, unless it is stuck: then a node that has become possible is its way out.
+    fn may_ask_ready(&self) -> bool {
+        let moves = self.moving.as_ref().is_some_and(|moving| moving.stuck().is_none());
+        !moves && !self.stopping && self.reader.placement().is_some()
+    }
+
     fn asks_ready_of(&self, node: usize) -> bool {
         self.holder != Some(node) && self.asked_ready[node].is_none()
     }
 
     pub(super) fn next_ready_due(&self) -> Option<Instant> {
-        if self.moving.is_some() || self.stopping || self.reader.placement().is_none() {
+        if !self.may_ask_ready() {
             return None;
         }
         (0..self.settings.nodes.len()).filter(|node| self.asks_ready_of(*node)).map(|node| self.next_ready[node]).min()

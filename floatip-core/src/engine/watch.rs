@@ -87,6 +87,7 @@ fn phase(check: &CheckSettings, salt: u64) -> Duration {
 /// When the holder began to fail, and who could then have borne witness that the network works.
 #[derive(Debug)]
 struct Onset {
+    holder: usize,
     witnesses: Vec<usize>,
 }
 
@@ -376,6 +377,9 @@ impl Watch {
 
     fn refresh_suspicion(&mut self, holder: Option<usize>) {
         let Some(holder) = holder else { return self.end_suspicion() };
+        if self.onset.as_ref().is_some_and(|onset| onset.holder != holder) {
+            self.end_suspicion();
+        }
         if self.nodes[holder].health != Health::Unhealthy && self.first_failure(holder).is_none() {
             if self.nodes[holder].health == Health::Healthy || !self.suspects_itself {
                 self.end_suspicion();
@@ -386,7 +390,7 @@ impl Watch {
         let remote: Vec<_> = others().filter(|node| !self.local[*node]).collect();
         let witnesses =
             || remote.iter().copied().filter(|node| self.nodes[*node].health != Health::Unhealthy).collect();
-        let onset = self.onset.take().unwrap_or_else(|| Onset { witnesses: witnesses() });
+        let onset = self.onset.take().unwrap_or_else(|| Onset { holder, witnesses: witnesses() });
         let nobody_could_tell = remote.is_empty() && others().next().is_some() && !self.local[holder];
         let all_fail = !onset.witnesses.is_empty()
             && onset

@@ -452,7 +452,7 @@ impl Driver {
     }
 
     fn ask_lease(&mut self, slot: usize, after: Duration) {
-        if self.stopping {
+        if self.stopping && self.slots[slot].engine.is_at_rest() {
             return;
         }
         if let Some(lease) = self.slots[slot].setup.lease.clone() {

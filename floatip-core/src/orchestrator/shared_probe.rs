@@ -75,6 +75,9 @@ impl SharedProbes {
             run.askers.retain(|other| *other != asker);
             if run.askers.is_empty() {
                 run.abort.abort();
+                if self.newest.get(&run.key) == Some(&id) {
+                    self.newest.remove(&run.key);
+                }
             }
         }
     }

@@ -82,9 +82,6 @@ impl Engine {
     pub(super) fn land(&mut self, now: Instant, node: usize, token: Token) {
         let Some(moving) = &mut self.moving else { return };
         moving.to = node;
-        if matches!(moving.phase, Phase::Verifying(_)) {
-            return;
-        }
         if moving.sent.is_some() {
             if !moving.last_step_is(Step::Claim) {
                 let event = moving.finish_step(now, Step::Claim);
@@ -94,7 +91,7 @@ impl Engine {
             self.events.push_back(event);
         }
         if let Some(old) = moving.source_token.take().filter(|old| *old != token) {
-            self.reader.retire(&old);
+            self.reader.retire(&old, now);
         }
         moving.token = Some(token);
         moving.stuck = None;

@@ -8,6 +8,7 @@ mod request;
 
 use std::time::{Duration, Instant};
 
+use super::reader::AGREEMENT;
 use super::watch::{Evidence, Subject};
 use super::{CallId, CommandId, Engine, Knowledge, backoff, cadence};
 use crate::event::{Cause, EventKind, MoveId, Step, StepRecord};
@@ -245,6 +246,9 @@ impl Engine {
         }
         let Some(seen) = self.reader.placement().cloned() else { return };
         let Some(moving) = &mut self.moving else { return };
+        if let Phase::Verifying(since) = moving.phase {
+            return self.keep_verifying(now, since, &seen);
+        }
         match &seen {
             Placement::Held { node, token, .. } => {
                 let Some(node) = self.settings.nodes.iter().position(|known| known.id == *node) else { return };
@@ -284,6 +288,21 @@ impl Engine {
                 let error = format!("lost a race: the address is on {description}, which is no node");
                 self.fail(now, Ending::Failed, error);
             }
+        }
+    }
+
+    /// The address is on the target, and verification decides; a reading ends the move only if it shows beyond doubt
+    /// that somebody else has taken the address away since.
+    fn keep_verifying(&mut self, now: Instant, since: Instant, seen: &Placement) {
+        let Some(moving) = &self.moving else { return };
+        let taken = match seen {
+            Placement::Held { node, .. } => self.index(node) != Some(moving.to),
+            Placement::Stranger { .. } => true,
+            Placement::Free => self.reader.agreed_free(),
+            Placement::Transition { .. } | Placement::Split { .. } => false,
+        };
+        if taken && now >= since + AGREEMENT {
+            self.fail(now, Ending::Failed, format!("lost a race: the address is {seen} now"));
         }
     }
 
@@ -364,6 +383,7 @@ impl Engine {
         let Some(moving) = &mut self.moving else { return };
         let overwrites = seen != Placement::Free;
         if !overwrites && matches!(moving.sent, Some((Request::Release(_), _))) {
+            let accepted = matches!(moving.sent, Some((_, Outcome::Accepted(_))));
             moving.sent = None;
             moving.wait_from = now;
             let events = if moving.last_step_is(Step::Release) {
@@ -371,8 +391,8 @@ impl Engine {
             } else {
                 vec![moving.finish_step(now, Step::Release), moving.finish_step(now, Step::AwaitReleased)]
             };
-            if let Some(token) = moving.source_token.take() {
-                self.reader.retire(&token);
+            if let Some(token) = moving.source_token.take_if(|_| accepted) {
+                self.reader.retire(&token, now);
             }
             self.events.extend(events);
             self.commit(now);
@@ -381,7 +401,7 @@ impl Engine {
         if moving.sent.is_some() || moving.attempts > 0 {
             let split = matches!(seen, Placement::Split { .. });
             let accepted = matches!(moving.sent, Some((Request::Claim, Outcome::Accepted(_))));
-            if moving.is_out_of_patience(now, &self.settings.policy) && moving.stuck.is_none() {
+            if moving.is_out_of_patience(now, &self.settings.policy) && (accepted || moving.stuck.is_none()) {
                 return self.next_target(now, "the claim did not take effect in time", None);
             }
             if accepted && !split {

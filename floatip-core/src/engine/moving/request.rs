@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Ending, Outcome, Request};
 use crate::engine::moving::Move;
+use crate::engine::observation::Repair;
 use crate::engine::{Action, CallId, Engine, backoff};
 use crate::event::{EventKind, Step};
 use crate::mover::{Accepted, MoveError, Placement, ReleaseMode};
@@ -22,15 +23,14 @@ impl Engine {
             return;
         }
         let mover = moving.mover;
-        if !self.may_request(now, mover) {
+        let repairs = self.repair.as_ref().is_some_and(Repair::is_on_the_wire);
+        if repairs || !self.may_request(now, mover) {
             return;
         }
         let call = self.call();
         self.reader.abandon();
         let Some(moving) = &mut self.moving else { return };
-        let escalates = matches!(moving.sent, Some((Request::Release(ReleaseMode::Graceful), _)))
-            && request == Request::Release(ReleaseMode::Forced);
-        if escalates || moving.stuck.is_some() {
+        if moving.stuck.is_some() {
             moving.wait_from = now;
         }
         moving.retry_at = None;
@@ -60,6 +60,10 @@ impl Engine {
         };
         moving.poll_from = now;
         moving.next_read = now;
+        let sent = reply.as_ref().map_or_else(MoveError::may_have_changed, |_| true);
+        if sent && request == Request::Release(ReleaseMode::Forced) {
+            moving.wait_from = now;
+        }
         match reply {
             Ok(accepted) => {
                 moving.sent = Some((request, Outcome::Accepted(now)));

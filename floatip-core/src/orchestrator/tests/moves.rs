@@ -284,3 +284,24 @@ async fn a_holder_that_dies_is_not_said_to_answer_while_its_address_does_not() {
         assert!(!monitor.has(|kind| matches!(kind, EventKind::AddressUnreachable { .. })));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn readings_during_verification_send_no_request() {
+    for disturb in [
+        (|world: &World| world.provider.freeze_reads_for(S)) as fn(&World),
+        |world| world.provider.put_in_transition(Some(&id("b")), None),
+        |world| world.mover.faults().always(Call::Locate, Fault::TimedOut),
+    ] {
+        let world = World::of(&["a", "b", "c"]);
+        world.provider.set_claim_duration(1500 * MS);
+        let monitor = world.settled().await;
+        world.probe.set_floating(&id("b"), Some(Answer::Hang));
+        world.refuse("a");
+        let claimed = |kind: &EventKind| matches!(kind, EventKind::StepFinished { step: Step::AwaitClaimed, .. });
+        monitor.event("the claim", 20 * S, claimed).await;
+        let before = world.provider.requests().len();
+        disturb(&world);
+        sleep(25 * S).await;
+        assert_eq!(world.provider.requests().len(), before, "{:#?}", monitor.seen());
+    }
+}
