@@ -10,3 +10,8 @@ pub use lab::{Lab, ip};
 pub use narrator::Narrator;
 pub use rehearsal::Rehearsal;
 pub use service::{Service, greeting};
+
+/// The README's Rust, compiled with the tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -4,4 +4,5 @@ mod check;
 mod command_line;
 mod monitor;
 mod probe;
+mod readme;
 mod rig;

@@ -1,0 +1,33 @@
+//! What the README shows is what the command does.
+
+use crate::rig::Desk;
+
+const README: &str = include_str!("../../../README.md");
+
+/// The text of the README's blocks in this language, in order.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    README.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn the_readmes_configuration_is_valid() {
+    let ended = Desk::new(blocks("toml")[0]).run(&["check", "-c", "floatip.toml"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "ftp: a dead server is noticed within 5s; an outage shorter than 1s triggers no move\n");
+}
+
+#[test]
+fn the_readmes_defaults_are_those_of_the_command() {
+    let ended = Desk::new("").run(&["check", "--defaults"]);
+    assert_eq!(ended.stdout.trim_end(), blocks("toml")[1].trim_end());
+}
+
+#[test]
+fn every_command_that_the_readme_shows_exists() {
+    let help = Desk::new("").run(&["--help"]).stdout;
+    for line in README.lines().filter_map(|line| line.strip_prefix("    floatip ")) {
+        let command = line.split_whitespace().next().unwrap();
+        assert!(help.contains(&format!("  {command} ")), "{line}");
+    }
+}
