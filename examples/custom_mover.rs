@@ -305,7 +305,8 @@ impl Fixture for Bench<'_> {
                 self.mover.settle(&namespace).await.expect("the device can bear the address");
             }
             // The kernel knows nothing between "here" and "there", and this mover no other namespace.
-            _ => return false,
+            Situation::Leaving(_) | Situation::GoingTo(_) | Situation::OnStranger => return false,
+            new => panic!("{new:?} is new"),
         }
         true
     }
