@@ -1,5 +1,7 @@
 //! What an engine wants done.
 
+use std::time::Instant;
+
 use crate::command::{CommandError, Done};
 use crate::durable::Durable;
 use crate::health::ProbeId;
@@ -20,6 +22,8 @@ pub enum Action {
     Probe {
         /// To be handed back.
         id: ProbeId,
+        /// The engine's time at which it begins; probes of the same instant are in step.
+        at: Instant,
         /// The index of the check.
         check: usize,
         /// The node that it is about; through the address, the one believed to hold it.

@@ -115,7 +115,7 @@ impl Engine {
         engine
     }
 
-    /// Takes the result of a probe that began at `started`. An error is the prober's own, and says nothing of the node.
+    /// Takes the result of a probe that began at `started`: [`Action::Probe`]'s `at`, or later if it had to wait. An error is the prober's own, and says nothing of the node.
     pub fn handle_probe(&mut self, now: Instant, id: ProbeId, started: Instant, result: Result<Verdict, String>) {
         let served = self.watch.served();
         self.watch.end(now, &self.settings, id, started, result, self.holder);
@@ -344,7 +344,7 @@ impl Engine {
                 Subject::Address => self.holder,
             };
             let node = node.map(|node| self.settings.nodes[node].id.clone());
-            self.actions.push_back(Action::Probe { id, check, node, via: subject.via() });
+            self.actions.push_back(Action::Probe { id, at: self.turned, check, node, via: subject.via() });
         }
     }
 

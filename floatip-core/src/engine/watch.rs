@@ -311,11 +311,16 @@ impl Watch {
                 self.dropped.extend(dropped);
                 let warned = |warning| EventKind::ProbeWarned { node: node.clone(), probe, warning };
                 self.events.extend(news.into_iter().map(warned));
-                if verdict.is_healthy() {
-                    match subject {
-                        Subject::Address => self.served = true,
-                        Subject::Node(node) => self.another_answered(now, node, holder),
+                match (subject, verdict.is_healthy()) {
+                    (Subject::Address, true) => self.served = true,
+                    // Clients are not served: is it the holder?
+                    (Subject::Address, false) => {
+                        if let Some(holder) = holder {
+                            self.demand(Subject::Node(holder), started, now);
+                        }
                     }
+                    (Subject::Node(node), true) => self.another_answered(now, node, holder),
+                    (Subject::Node(_), false) => {}
                 }
             }
         }

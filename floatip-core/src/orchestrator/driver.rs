@@ -15,13 +15,12 @@ use tracing::{Instrument, Span};
 use super::Orchestrator;
 use super::clock::{now, wall};
 use super::handle::Ask;
-use super::shared_probe::{Key, SharedProbes};
+use super::shared_probe::{Asker, Key, SharedProbes};
 use super::state_file::StateFile;
 use crate::command::{CommandError, Done};
 use crate::durable::Durable;
 use crate::engine::{Action, CallId, CheckSettings, CommandId, Engine, Settings};
 use crate::event::{Event, EventKind};
-use crate::health::ProbeId;
 use crate::lease::{Grant, LeaseError};
 use crate::mover::{Accepted, AddressMover, MoveError, Placement, Readiness};
 use crate::node::{Host, NodeId};
@@ -235,8 +234,9 @@ impl Driver {
 
     fn take_probe(&mut self, id: Id, started: Instant, result: &Result<Verdict, String>) {
         let Some((_, askers)) = self.probes.remove(id) else { return };
+        let now = now();
         for (slot, probe) in askers {
-            self.slots[slot].engine.handle_probe(now(), probe, started, result.clone());
+            self.slots[slot].engine.handle_probe(now, probe, started, result.clone());
             self.pump(slot);
         }
     }
@@ -353,7 +353,7 @@ impl Driver {
 
     fn act(&mut self, slot: usize, action: Action) {
         match action {
-            Action::Probe { id, check, node, via } => self.start_probe(slot, id, check, node, via),
+            Action::Probe { id, at, check, node, via } => self.start_probe((slot, id), at, check, node, via),
             Action::DropProbe { id } => self.probes.leave((slot, id)),
             Action::Locate { call, mover } => {
                 let mover = self.slots[slot].setup.movers[mover].clone();
@@ -423,32 +423,34 @@ impl Driver {
         self.purposes.insert(id, purpose);
     }
 
-    fn start_probe(&mut self, slot: usize, id: ProbeId, check: usize, node: Option<NodeId>, via: Via) {
-        let setup = &self.slots[slot].setup;
+    fn start_probe(&mut self, asker: Asker, at: Instant, check: usize, node: Option<NodeId>, via: Via) {
+        let setup = &self.slots[asker.0].setup;
         let check = &setup.checks[check];
         let about = node.and_then(|node| setup.nodes.iter().find(|known| known.id == node)).unwrap_or(&setup.nodes[0]);
         let host: Host = match via {
             Via::Direct => about.host.clone(),
             Via::Floating => setup.floating_ip.address.clone(),
         };
-        let asked = now();
         let key = Key::new(&check.probe, host.clone(), via, check.health.timeout);
-        if self.probes.join(&key, (slot, id), asked) {
+        if self.probes.join(&key, asker, at) {
             return;
         }
         let target = Target::new(about.id.clone(), host, via, check.health.timeout);
         let (probe, limit) = (check.probe.clone(), self.limit.clone());
         let task = async move {
-            let _turn = limit.acquire().await;
-            let started = now();
+            // Probes that are begun in step count as begun at the same time, whichever thread runs first.
+            let (_turn, started) = match limit.try_acquire() {
+                Ok(turn) => (Ok(turn), at),
+                Err(_) => (limit.acquire().await, now()),
+            };
             let result = match timeout(target.timeout + PROBE_BACKSTOP, probe.probe(&target)).await {
                 Ok(result) => result,
                 Err(_) => Ok(Verdict::unhealthy(Reason::TimedOut { stage: "the whole check".into() })),
             };
             Output::Probe { started, result }
         };
-        let abort = self.tasks.spawn(task.instrument(self.slots[slot].span.clone()));
-        self.probes.insert(key, (slot, id), asked, abort);
+        let abort = self.tasks.spawn(task.instrument(self.slots[asker.0].span.clone()));
+        self.probes.insert(key, asker, at, abort);
     }
 
     fn ask_lease(&mut self, slot: usize, after: Duration) {

@@ -10,9 +10,6 @@ use crate::health::ProbeId;
 use crate::node::Host;
 use crate::probe::{HealthProbe, Via};
 
-/// A probe that began at most so long ago serves whoever asks for the same.
-const SHARED: Duration = Duration::from_millis(10);
-
 /// Who asked for a probe.
 pub(super) type Asker = (usize, ProbeId);
 
@@ -49,11 +46,12 @@ pub(super) struct SharedProbes {
 }
 
 impl SharedProbes {
-    /// Joins a probe that has just begun. False if there is none.
-    pub(super) fn join(&mut self, key: &Key, asker: Asker, now: Instant) -> bool {
+    /// Joins a probe that began at this very time. False if there is none: an earlier one would be older evidence than
+    /// was asked for.
+    pub(super) fn join(&mut self, key: &Key, asker: Asker, at: Instant) -> bool {
         let Some(id) = self.newest.get(key) else { return false };
         let Some(run) = self.runs.get_mut(id) else { return false };
-        let joins = now.saturating_duration_since(run.started) <= SHARED;
+        let joins = run.started == at;
         if joins {
             run.askers.push(asker);
             self.of.insert(asker, *id);

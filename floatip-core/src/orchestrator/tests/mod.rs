@@ -1,8 +1,10 @@
 //! Behaviour of the engine and its driver together, against the in-memory parts, on paused time.
 
+mod calls;
 mod commands;
 mod moves;
 mod rules;
+mod threads;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
