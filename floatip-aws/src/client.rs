@@ -83,7 +83,7 @@ impl AwsSettings {
         if let Some(credentials) = &self.credentials {
             loader = loader.credentials_provider(credentials.clone());
         }
-        Ec2::from_sdk_config(&loader.load().await)
+        Ec2::build(&loader.load().await, self.endpoint_url.as_deref())
     }
 }
 
@@ -130,6 +130,10 @@ impl Ec2 {
     /// # Errors
     /// [`ConnectError::NoRegion`] if the configuration names no Region.
     pub fn from_sdk_config(config: &SdkConfig) -> Result<Self, ConnectError> {
+        Self::build(config, None)
+    }
+
+    fn build(config: &SdkConfig, endpoint_url: Option<&str>) -> Result<Self, ConnectError> {
         if config.region().is_none() {
             return Err(ConnectError::NoRegion);
         }
@@ -143,6 +147,10 @@ impl Ec2 {
         builder.set_credentials_provider(
             config.credentials_provider().map(Unhurried::new).map(SharedCredentialsProvider::new),
         );
+        // From the loader, AWS_ENDPOINT_URL and the profile would overrule it.
+        if let Some(endpoint_url) = endpoint_url {
+            builder = builder.endpoint_url(endpoint_url);
+        }
         Ok(Self { client: aws_sdk_ec2::Client::from_conf(builder.build()) })
     }
 

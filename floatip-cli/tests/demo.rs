@@ -28,7 +28,9 @@ impl Demo {
             .arg("demo")
             .args(arguments)
             .env("TMPDIR", temporary.path())
-            .env("AWS_EC2_METADATA_DISABLED", "true")
+            // What a user may have set for other purposes must not lead the demo astray.
+            .env("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+            .env("AWS_PROFILE", "nobody")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

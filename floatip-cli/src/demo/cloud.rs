@@ -36,7 +36,7 @@ pub(crate) enum MoverKind {
 impl fmt::Display for MoverKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Eni => "network interface",
+            Self::Eni => "elastic network interface",
             Self::Eip => "Elastic IP address",
         })
     }

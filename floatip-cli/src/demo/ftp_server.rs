@@ -4,12 +4,14 @@ use std::io;
 use std::net::TcpListener as StdListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use libunftp::ServerBuilder;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use unftp_core::auth::{AuthenticationError, Authenticator, Credentials, Principal};
 use unftp_sbe_fs::Filesystem;
 
@@ -19,6 +21,8 @@ pub(super) const USER: &str = "demo";
 pub(super) const PASSWORD: &str = "floatip";
 
 const GREETING: &str = "floatip demo";
+/// How long to wait after a connection could not be accepted: the want of descriptors passes.
+const RESPITE: Duration = Duration::from_millis(10);
 
 /// One server that listens at one address. Dropping it ends it at once, with all its sessions and data connections.
 ///
@@ -63,17 +67,18 @@ impl Drop for FtpServer {
 
 async fn accept(listener: TcpListener, folder: Arc<Path>) {
     loop {
-        // Errors are of the one connection, or of this process's want of descriptors, which passes.
         let Ok((stream, _)) = listener.accept().await else {
-            tokio::task::yield_now().await;
+            sleep(RESPITE).await;
             continue;
         };
         let folder = folder.clone();
         let storage = move || Filesystem::new(&*folder).expect("the folder outlives its server");
         let server = ServerBuilder::with_authenticator(Box::new(storage), Arc::new(OneUser)).greeting(GREETING);
         // libunftp leaves Nagle's algorithm on, which would cost each login 40 ms.
-        if let (Ok(()), Ok(server)) = (stream.set_nodelay(true), server.build()) {
-            tokio::spawn(server.service(stream));
+        match (stream.set_nodelay(true), server.build()) {
+            (Ok(()), Ok(server)) => drop(tokio::spawn(server.service(stream))),
+            (Err(error), _) => tracing::debug!(%error, "a client left at once"),
+            (Ok(()), Err(error)) => tracing::error!(%error, "the FTP server is misconfigured"),
         }
     }
 }

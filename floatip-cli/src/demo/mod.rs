@@ -100,10 +100,15 @@ async fn perform(args: &Args, plane: &Arc<Loopback>) -> Result<Outcome, Failure>
     Ok(Outcome::Done)
 }
 
-/// Runs the monitor. What it would log is what the view shows, so it logs only if more than that is asked for.
+/// True if the user asked for more logs than what the view shows in any case.
+fn is_verbose() -> bool {
+    LevelFilter::current() > LevelFilter::INFO
+}
+
+/// Runs the monitor. It logs only if that is more than what the view shows.
 async fn drive(monitor: Orchestrator) {
     let running = monitor.run(pending());
-    if LevelFilter::current() > LevelFilter::INFO {
+    if is_verbose() {
         running.await;
     } else {
         running.with_subscriber(NoSubscriber::new()).await;

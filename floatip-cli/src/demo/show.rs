@@ -73,7 +73,7 @@ impl<'a> Show<'a> {
         let [first, second] = plane.addresses.own;
         let floating = plane.addresses.floating;
         view.say(&format!(
-            "floatip demo: the {mover} that carries a floating address fails over. Ctrl-C ends it.\n\n  \
+            "floatip demo: failover of an {mover}, without AWS. Ctrl-C ends it.\n\n  \
              ftp-1             {first}\n  \
              ftp-2             {second}\n  \
              floating address  ftp://{USER}:{PASSWORD}@{floating}\n  \

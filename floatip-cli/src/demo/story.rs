@@ -142,3 +142,62 @@ impl Story {
         Some(Span { from: last.ended, to: after.first()?.ended })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use floatip_core::{Cause, NodeId};
+
+    use super::*;
+    use crate::demo::timeline::now;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn killed() -> Story {
+        let mut story = Story::new(now(), Server::Ftp1, Server::Ftp2);
+        story.killed = Some(story.began + 100 * MS);
+        story
+    }
+
+    fn attempt(story: &mut Story, asked: u32, by: Option<Server>) {
+        let asked = story.began + asked * MS;
+        story.attempts.push(Attempt { asked, ended: asked + 5 * MS, by });
+    }
+
+    #[test]
+    fn the_outage_lasts_from_the_last_answer_of_the_killed_server_to_the_first_of_the_other() {
+        let mut story = killed();
+        for (asked, by) in [(50, Some(Server::Ftp1)), (90, Some(Server::Ftp1)), (120, None), (300, None)] {
+            attempt(&mut story, asked, by);
+        }
+        assert_eq!(story.outage(), None);
+        for asked in [500, 525] {
+            attempt(&mut story, asked, Some(Server::Ftp2));
+        }
+        assert_eq!(story.outage().map(Span::duration), Some(410 * MS));
+    }
+
+    #[test]
+    fn detection_lasts_from_the_kill_to_the_first_decision() {
+        let mut story = killed();
+        let (from, to) = (NodeId::new("ftp-1").ok(), NodeId::new("ftp-2").unwrap());
+        for (after, id) in [(1200, 1), (1900, 2)] {
+            let started =
+                EventKind::MoveStarted { id, from: from.clone(), to: to.clone(), cause: Cause::Failover, detect: None };
+            story.note(story.began + after * MS, &started);
+        }
+        assert_eq!(story.detection().map(Span::duration), Some(1100 * MS));
+    }
+
+    #[test]
+    fn a_client_that_came_before_the_end_of_the_move_proves_nothing() {
+        let mut story = killed();
+        attempt(&mut story, 700, Some(Server::Ftp2));
+        assert!(!story.is_over());
+        story.landed = Some(story.began + 720 * MS);
+        assert!(!story.is_over());
+        attempt(&mut story, 725, None);
+        assert!(!story.is_over());
+        attempt(&mut story, 750, Some(Server::Ftp2));
+        assert!(story.is_over());
+    }
+}

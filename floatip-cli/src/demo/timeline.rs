@@ -132,7 +132,7 @@ impl Scale {
         let width = usize::from(WIDTH);
         let mut bar = vec![' '; width];
         for span in spans {
-            let from = (self.columns(span.from).floor() as usize).min(width - 1);
+            let from = (self.columns(span.from).round() as usize).min(width - 1);
             let to = (self.columns(span.to).round() as usize).clamp(from + 1, width);
             bar[from..to].fill('█');
         }

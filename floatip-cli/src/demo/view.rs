@@ -9,6 +9,7 @@ use floatip_core::Event;
 
 use super::client::Attempt;
 use super::data_plane::Addresses;
+use super::is_verbose;
 use super::server::Server;
 use super::story::{Opinion, Story};
 use crate::exit::Failure;
@@ -22,7 +23,8 @@ const MARK: Duration = Duration::from_millis(200);
 /// Marks of the ribbon that are shown.
 const RIBBON: usize = 60;
 
-/// Above, lines that stay; below, on a terminal, a board that is drawn afresh; or nothing but JSON lines.
+/// Above, lines that stay; below, on a terminal that no logs go to, a board that is drawn afresh; or nothing but JSON
+/// lines.
 #[derive(Debug)]
 pub(super) struct View {
     style: Kind,
@@ -41,7 +43,7 @@ enum Kind {
 impl View {
     pub(super) fn new(json: bool) -> Self {
         let colors = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
-        let style = match (json, colors && io::stdout().is_terminal()) {
+        let style = match (json, colors && io::stdout().is_terminal() && !is_verbose()) {
             (true, _) => Kind::Json,
             (false, true) => Kind::Live,
             (false, false) => Kind::Lines,
