@@ -229,10 +229,16 @@ const FALL: u32 = 3;
 const DETACH: Duration = Duration::from_millis(2500);
 const ATTACH: Duration = Duration::from_millis(1500);
 
-/// The longest outage that a client may see: detection, the provider's own time and 5 % of it, and 100 ms.
+const ALLOWANCE: Duration = Duration::from_millis(100);
+
+/// The longest outage that a client may see: detection, the provider's own time and 5 % of it, and the allowance.
 fn bound() -> Duration {
-    let detection = INTERVAL + FAST_INTERVAL * (FALL - 1) + TIMEOUT;
-    detection + (DETACH + ATTACH).mul_f64(1.05) + Duration::from_millis(100)
+    INTERVAL + decision_bound() + (DETACH + ATTACH).mul_f64(1.05) + ALLOWANCE
+}
+
+/// The longest time from the start of the first probe that fails to the decision to move.
+fn decision_bound() -> Duration {
+    FAST_INTERVAL * (FALL - 1) + TIMEOUT
 }
 
 /// A simulated EC2 in the monitor's namespace that moves the lab's interface, which the first host has.
@@ -311,6 +317,9 @@ fn failover(fault: &str, strike: fn(&Daemon) -> Result<()>) -> Result<()> {
         finished["steps"],
     );
     ensure!(outage.duration() <= bound(), "the outage was too long\n{}", monitor.story());
+    let detect = started["detect_ms"].as_f64().context("a number")?;
+    let longest = (decision_bound() + ALLOWANCE).as_secs_f64() * 1e3;
+    ensure!(detect <= longest, "the decision took {detect} ms, and may take {longest} ms\n{}", monitor.story());
     ended(&monitor)
 }
 
