@@ -24,6 +24,7 @@ impl Engine {
         moving.retry_at = Some(now + wait);
         moving.next_read = now + wait.min(self.settings.sweep);
         moving.sent = None;
+        moving.forced_since = None;
         moving.attempts = 0;
         moving.tried.clear();
         moving.wait_from = now + wait;
@@ -62,6 +63,8 @@ impl Engine {
         let (id, from) = (moving.id, moving.to);
         moving.to = to;
         moving.sent = None;
+        moving.source_token = None;
+        moving.forced_since = None;
         moving.attempts = 0;
         moving.retry_at = None;
         let (from, to) = (self.id(from), self.id(to));

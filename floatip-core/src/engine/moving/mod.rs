@@ -72,6 +72,8 @@ pub(super) struct Move {
     /// The node that the address is to be taken from.
     source: Option<usize>,
     source_token: Option<Token>,
+    /// Since when this release has been forced.
+    forced_since: Option<Instant>,
     /// Nodes that it was claimed for.
     tried: Vec<usize>,
     /// Requests in a row that failed.
@@ -109,6 +111,7 @@ impl Move {
             released: false,
             source: from,
             source_token: None,
+            forced_since: None,
             tried: Vec::new(),
             attempts: 0,
             wait_from: now,
@@ -192,6 +195,10 @@ impl Engine {
         if moving.is_on_the_wire() {
             return;
         }
+        if self.settings.leased && self.lease_until.is_none() {
+            let error = "the lease was lost; whoever holds it goes on".to_owned();
+            return self.fail(now, Ending::Failed, error);
+        }
         if !moving.committed && !self.may_go_on(now) {
             return;
         }
@@ -260,6 +267,11 @@ impl Engine {
                     let token = token.clone();
                     self.land(now, node, token);
                 } else if moving.source == Some(node) {
+                    let anew = matches!(&moving.source_token, Some(Token::Generation(id)) if **id != *token.as_str());
+                    if anew && (moving.committed || moving.sent.is_some()) {
+                        let error = format!("lost a race: the address was assigned anew to {}", self.id(node));
+                        return self.fail(now, Ending::Failed, error);
+                    }
                     moving.source_token = Some(token.clone());
                     self.take_away(now, seen);
                 } else {
@@ -370,7 +382,9 @@ impl Engine {
         let Some(moving) = &self.moving else { return };
         let down = moving.source.is_none_or(|source| self.watch.health(source) != Health::Healthy);
         let served = self.watch.evidence(Subject::Address, moving.wait_from) == Evidence::Healthy;
-        let may = self.settings.movers[moving.mover].can_force && self.settings.policy.force_release;
+        let policy = &self.settings.policy;
+        let exhausted = moving.forced_since.is_some_and(|since| now >= since + policy.forced_release_timeout);
+        let may = self.settings.movers[moving.mover].can_force && policy.force_release && !exhausted;
         if mode == ReleaseMode::Graceful && may && (down || moving.forced || !served) {
             self.send(now, Request::Release(ReleaseMode::Forced), seen);
         } else {
@@ -385,6 +399,7 @@ impl Engine {
         if !overwrites && matches!(moving.sent, Some((Request::Release(_), _))) {
             let accepted = matches!(moving.sent, Some((_, Outcome::Accepted(_))));
             moving.sent = None;
+            moving.forced_since = None;
             moving.wait_from = now;
             let events = if moving.last_step_is(Step::Release) {
                 vec![moving.finish_step(now, Step::AwaitReleased)]

@@ -35,12 +35,11 @@ impl Engine {
         }
         moving.retry_at = None;
         moving.sent = Some((request, Outcome::OnTheWire(call)));
-        let (id, to, source) = (moving.id, moving.to, moving.source);
+        let to = moving.to;
         match request {
             Request::Release(mode) => {
                 if mode == ReleaseMode::Forced {
-                    let node = source.map(|source| self.id(source));
-                    self.events.push_back(EventKind::ReleaseForced { id, node });
+                    moving.forced_since.get_or_insert(now);
                 }
                 self.actions.push_back(Action::Release { call, mover, seen, mode });
             }
@@ -81,7 +80,12 @@ impl Engine {
                         (!moving.last_step_is(Step::Claim)).then(|| moving.finish_step(now, Step::Claim))
                     }
                 };
+                let forced = (request == Request::Release(ReleaseMode::Forced)).then_some((moving.id, moving.source));
                 self.events.extend(event);
+                if let Some((id, source)) = forced {
+                    let node = source.map(|source| self.id(source));
+                    self.events.push_back(EventKind::ReleaseForced { id, node });
+                }
                 self.commit(now);
             }
             Err(error) => self.end_refused(now, request, &error),

@@ -1,7 +1,7 @@
 //! Single moves: faults, restarts, repairs, and what a move costs.
 
 use super::*;
-use crate::testing::{Call, Fault, FaultyMover, Request};
+use crate::testing::{Call, Fault, FaultyMover, InMemoryLeaseStore, Outage, Request};
 
 #[tokio::test(start_paused = true)]
 async fn a_receipt_names_every_step_and_their_durations_add_up() {
@@ -304,4 +304,50 @@ async fn readings_during_verification_send_no_request() {
         sleep(25 * S).await;
         assert_eq!(world.provider.requests().len(), before, "{:#?}", monitor.seen());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_release_that_is_refused_for_good_is_stuck_loudly() {
+    for fault in [Fault::NotYet, Fault::Throttled, Fault::Conflict, Fault::NotFound, Fault::InternalError] {
+        let world = World::two();
+        world.provider.set_stuck_releases(testing::Stuck::Graceful);
+        let monitor = world.settled().await;
+        world.refuse("a");
+        let released = |kind: &EventKind| matches!(kind, EventKind::StepFinished { step: Step::Release, .. });
+        monitor.event("the release", 10 * S, released).await;
+        world.mover.faults().always(Call::Release, fault.clone());
+        let stuck = |kind: &EventKind| matches!(kind, EventKind::FloatingIpStuck { .. });
+        monitor.event(&format!("stuck after {fault:?}"), 300 * S, stuck).await;
+        assert!(!monitor.has(|kind| matches!(kind, EventKind::ReleaseForced { .. })), "{fault:?}: none was accepted");
+        world.mover.faults().clear();
+        monitor.finished(120 * S).await;
+        assert_eq!(world.provider.holder(), Some(id("b")), "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_monitor_that_loses_its_lease_in_the_middle_of_a_move_takes_nothing_from_whoever_goes_on() {
+    let mut world = World::two();
+    let store = InMemoryLeaseStore::new(10 * S);
+    let (lease, other) = (store.lease("one"), store.lease("two"));
+    world.provider.set_release_duration(20 * S);
+    world.setup.lease = Some(Arc::new(lease.clone()));
+    let first = world.settled().await;
+    world.setup.movers = vec![Arc::new(InMemoryMover::release_first(&world.provider).named("two"))];
+    world.setup.lease = Some(Arc::new(other));
+    let second = world.settled().await;
+    world.refuse("a");
+    let released = |kind: &EventKind| matches!(kind, EventKind::StepFinished { step: Step::Release, .. });
+    first.event("the release", 10 * S, released).await;
+    world.refuse("b");
+    world.heal("a");
+    lease.set_outage(Some(Outage::Failing));
+    second.event("the rescue", 90 * S, |kind| matches!(kind, EventKind::MoveFinished(_))).await;
+    assert_eq!(world.provider.holder(), Some(id("a")));
+    lease.set_outage(None);
+    drop(second);
+    store.expire();
+    sleep(300 * S).await;
+    assert_eq!(world.provider.path(), [id("a")]);
+    assert_eq!(first.status().await.state, State::Serving);
 }
