@@ -93,13 +93,14 @@ impl Timeline {
             MoverKind::Eni => ("EC2 detaches", "EC2 attaches"),
             MoverKind::Eip => ("not needed", "EC2 associates"),
         };
+        let outage = if story.outage().is_some() { "as the client saw it" } else { "it did not end" };
         let row = |label, color, spans, remark| Row { label, color, spans, remark };
         let rows = vec![
             row("detect", AnsiColor::Yellow, Vec::from_iter(story.detection()), "kill to decision"),
             row("release", AnsiColor::Blue, story.spent_on(&RELEASE), release),
             row("claim", AnsiColor::Cyan, story.spent_on(&CLAIM), claim),
             row("verify", AnsiColor::Green, story.spent_on(&VERIFY), "FTP answers"),
-            row("outage", AnsiColor::Red, Vec::from_iter(story.outage()), "as the client saw it"),
+            row("outage", AnsiColor::Red, Vec::from_iter(story.outage()), outage),
         ];
         Some(Self { rows, origin: story.killed? })
     }
@@ -163,8 +164,13 @@ impl fmt::Display for Timeline {
         let (bold, dim) = (Style::new().bold(), Style::new().dimmed());
         for Row { label, color, spans, remark } in &self.rows {
             let style = Style::new().fg_color(Some((*color).into()));
-            let (bar, took) = (scale.bar(spans), total(spans).as_secs_f64());
-            writeln!(f, "  {bold}{label:<8}{bold:#}{style}{bar}{style:#} {took:5.2} s  {dim}{remark}{dim:#}")?;
+            let bar = scale.bar(spans);
+            write!(f, "  {bold}{label:<8}{bold:#}{style}{bar}{style:#} ")?;
+            match spans[..] {
+                [] => write!(f, "{:>5}  ", "–")?,
+                [..] => write!(f, "{:5.2} s", total(spans).as_secs_f64())?,
+            }
+            writeln!(f, "  {dim}{remark}{dim:#}")?;
         }
         let axis = scale.axis(self.origin);
         write!(f, "          {dim}{axis}  since the kill; one mark is {:.2} s{dim:#}", scale.seconds_per_column)
