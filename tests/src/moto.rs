@@ -15,6 +15,8 @@ use crate::reaper::lock;
 
 /// The version that the tests were written against.
 pub const VERSION: &str = "5.2.1";
+/// The Region that is ready when the server is.
+pub const REGION: &str = "us-east-1";
 const REQUIREMENTS: [&str; 3] = ["moto[ec2,dynamodb]==5.2.1", "flask==3.1.3", "flask-cors==6.0.2"];
 
 /// A running moto server, with an account of its own that is empty at first. Dropping it ends it.
@@ -48,6 +50,7 @@ impl Moto {
             });
             match answers {
                 Ok(()) => {
+                    warm_up(address).context("moto's EC2 does not answer")?;
                     println!("moto: {} serves on {address}, process {}", python.display(), process.pid());
                     return Ok(Self { _process: process, address });
                 }
@@ -65,10 +68,33 @@ impl Moto {
 
 /// The status code of a GET.
 fn get(address: SocketAddr, path: &str) -> Result<u16> {
-    let patience = Duration::from_secs(2);
+    ask(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"),
+        Duration::from_secs(2),
+    )
+}
+
+/// Has EC2 loaded: that takes seconds, more than the movers give a call, and happens at the first one.
+fn warm_up(address: SocketAddr) -> Result<()> {
+    let body = "Action=DescribeInstances&Version=2016-11-15";
+    let scope = format!("test/20260101/{REGION}/ec2/aws4_request");
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0\r\n\r\n{body}",
+        body.len()
+    );
+    let status = ask(address, &request, Duration::from_secs(60))?;
+    ensure!(status == 200, "DescribeInstances answered {status}");
+    Ok(())
+}
+
+/// The status code of the answer to a request.
+fn ask(address: SocketAddr, request: &str, patience: Duration) -> Result<u16> {
     let mut stream = TcpStream::connect_timeout(&address, patience)?;
     stream.set_read_timeout(Some(patience))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(request.as_bytes())?;
     let mut head = [0; 12];
     stream.read_exact(&mut head)?;
     Ok(std::str::from_utf8(&head)?.strip_prefix("HTTP/1.1 ").context("not HTTP/1.1")?.parse()?)

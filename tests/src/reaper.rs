@@ -111,7 +111,7 @@ pub fn end_all() {
 }
 
 /// What every namespace and folder of a test process is named: this, the process id, and a dash.
-pub(crate) const PREFIX: &str = "floatip-";
+pub(crate) const PREFIX: &str = "floatip-test-";
 
 /// Removes the namespaces and folders of test processes that are no longer there.
 pub fn sweep() {

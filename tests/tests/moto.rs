@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::Credentials;
+use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::types::{DomainType, Filter};
 use floatip_aws::{AwsSettings, Ec2, EipMover, EipNode, EniMover, Fencing};
 use floatip_core::{AddressMover, MoveError, NodeId, Placement, Readiness, ReleaseMode};
-use floatip_tests::moto::Moto;
+use floatip_tests::moto::{Moto, REGION};
 use floatip_tests::need::Need;
 use floatip_tests::suite::Suite;
 
@@ -66,6 +68,8 @@ const ZONE: &str = "us-east-1a";
 /// Two instances in one zone.
 struct Account {
     ec2: Ec2,
+    /// For what the movers do not do, and without their haste.
+    operator: Client,
     instances: [Launched; 2],
 }
 
@@ -78,21 +82,28 @@ struct Launched {
 impl Account {
     async fn open(url: &str) -> Result<Self> {
         let credentials = Credentials::new("test", "test", None, None, "test");
-        let settings = AwsSettings::new().region("us-east-1").endpoint_url(url).credentials_provider(credentials);
+        let settings = AwsSettings::new().region(REGION).endpoint_url(url).credentials_provider(credentials);
         let ec2 = settings.connect().await?;
-        let instances = [launch(&ec2, ZONE).await?, launch(&ec2, ZONE).await?];
-        Ok(Self { ec2, instances })
+        let patience = Duration::from_secs(60);
+        let patient = TimeoutConfig::builder()
+            .read_timeout(patience)
+            .operation_attempt_timeout(patience)
+            .operation_timeout(patience)
+            .build();
+        let operator = Client::from_conf(ec2.sdk().config().to_builder().timeout_config(patient).build());
+        let instances = [launch(&operator, ZONE).await?, launch(&operator, ZONE).await?];
+        Ok(Self { ec2, operator, instances })
     }
 
     async fn interface(&self) -> Result<String> {
-        let request = self.ec2.sdk().create_network_interface().subnet_id(subnet(&self.ec2, ZONE).await?);
+        let request = self.operator.create_network_interface().subnet_id(subnet(&self.operator, ZONE).await?);
         let created = request.send().await?;
         let interface = created.network_interface().and_then(|interface| interface.network_interface_id());
         interface.map(str::to_owned).context("an interface id")
     }
 
     async fn allocation(&self) -> Result<String> {
-        let allocated = self.ec2.sdk().allocate_address().domain(DomainType::Vpc).send().await?;
+        let allocated = self.operator.allocate_address().domain(DomainType::Vpc).send().await?;
         allocated.allocation_id().map(str::to_owned).context("an allocation id")
     }
 
@@ -109,15 +120,15 @@ impl Account {
     }
 }
 
-async fn subnet(ec2: &Ec2, zone: &str) -> Result<String> {
+async fn subnet(ec2: &Client, zone: &str) -> Result<String> {
     let zone = Filter::builder().name("availability-zone").values(zone).build();
-    let subnets = ec2.sdk().describe_subnets().filters(zone).send().await?;
+    let subnets = ec2.describe_subnets().filters(zone).send().await?;
     let subnet = subnets.subnets().first().and_then(|subnet| subnet.subnet_id());
     subnet.map(str::to_owned).context("moto has a default subnet in each zone")
 }
 
-async fn launch(ec2: &Ec2, zone: &str) -> Result<Launched> {
-    let request = ec2.sdk().run_instances().image_id("ami-12c6146b").min_count(1).max_count(1);
+async fn launch(ec2: &Client, zone: &str) -> Result<Launched> {
+    let request = ec2.run_instances().image_id("ami-12c6146b").min_count(1).max_count(1);
     let launched = request.instance_type("m5.large".into()).subnet_id(subnet(ec2, zone).await?).send().await?;
     let launched = launched.instances().first().context("an instance")?;
     let interface = launched.network_interfaces().first().and_then(|interface| interface.network_interface_id());
@@ -195,7 +206,7 @@ async fn eni_unknown(account: Account) -> Result<()> {
 
 async fn eni_other_zone(mut account: Account) -> Result<()> {
     let interface = account.interface().await?;
-    account.instances[1] = launch(&account.ec2, "us-east-1b").await?;
+    account.instances[1] = launch(&account.operator, "us-east-1b").await?;
     let mover = account.eni(&interface)?;
     match mover.ready(&two()).await? {
         Readiness::Impossible { reason } if reason.contains("us-east-1b") => Ok(()),
@@ -220,7 +231,7 @@ async fn eip_primary(account: Account) -> Result<()> {
     let Launched { instance, interface } = &account.instances[0];
     let mover = EipMover::builder(account.ec2.clone(), &allocation).instance(one(), instance).build()?;
     mover.claim(&one(), &Placement::Free).await?;
-    let addresses = account.ec2.sdk().describe_addresses().allocation_ids(&allocation).send().await?;
+    let addresses = account.operator.describe_addresses().allocation_ids(&allocation).send().await?;
     let address = addresses.addresses().first().context("the address")?;
     ensure!(address.network_interface_id() == Some(interface), "{address:?}");
     Ok(())
@@ -259,7 +270,7 @@ async fn eip_unknown(account: Account) -> Result<()> {
 async fn terminated(account: Account) -> Result<()> {
     let eni = account.eni(&account.interface().await?)?;
     let eip = account.eip(&account.allocation().await?, Fencing::Overwrite)?;
-    account.ec2.sdk().terminate_instances().instance_ids(&account.instances[1].instance).send().await?;
+    account.operator.terminate_instances().instance_ids(&account.instances[1].instance).send().await?;
     for mover in [&eni as &dyn AddressMover, &eip] {
         match mover.ready(&two()).await? {
             Readiness::Impossible { .. } => {}
