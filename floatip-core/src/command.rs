@@ -1,5 +1,7 @@
 //! What an operator may ask of a floating IP, and how it ends.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::event::{MoveId, Receipt};
@@ -15,9 +17,25 @@ pub enum Command {
     Pause {
         /// Shown in status and events.
         reason: Option<String>,
+        /// After how long it ends by itself; `None`: not before it is resumed.
+        duration: Option<Duration>,
     },
     /// End a pause and a freeze, and forget the moves that count towards the next freeze.
     Resume,
+    /// End a freeze, and forget the moves that count towards the next one: an operator has seen what happened. A pause
+    /// stays.
+    Acknowledge,
+    /// Make a node no candidate, and move the address away from it if it is the holder, as soon as another node is well.
+    /// An operator's switchover with force may still go there.
+    Drain {
+        /// The node.
+        node: NodeId,
+    },
+    /// End the draining of a node.
+    Undrain {
+        /// The node.
+        node: NodeId,
+    },
 }
 
 /// An operator's move.
@@ -91,6 +109,12 @@ pub enum Done {
     Paused,
     /// Automatic moves are resumed.
     Resumed,
+    /// The freeze is ended.
+    Acknowledged,
+    /// The node is drained: it is no candidate, and the address leaves it as soon as another node is well.
+    Drained,
+    /// The node is a candidate again.
+    Undrained,
 }
 
 /// A command did not end well.

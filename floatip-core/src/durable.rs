@@ -13,6 +13,10 @@ pub struct Durable {
     pub paused: bool,
     /// The operator's reason.
     pub pause_reason: Option<String>,
+    /// How much of the pause is left; `None` if it has no end.
+    pub pause_left: Option<Duration>,
+    /// The names of the nodes that an operator has drained.
+    pub drained: Vec<String>,
     /// True while too many moves have been made.
     pub frozen: bool,
     /// How long ago each move of the current window began.
@@ -27,6 +31,7 @@ impl Durable {
     #[must_use]
     pub fn aged(mut self, elapsed: Duration) -> Self {
         self.move_ages.iter_mut().for_each(|age| *age += elapsed);
+        self.pause_left = self.pause_left.map(|left| left.saturating_sub(elapsed));
         self
     }
 }

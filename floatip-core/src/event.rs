@@ -53,8 +53,10 @@ pub enum Cause {
     Failover,
     /// An operator asked for it.
     Switchover,
-    /// The address was back on the preferred node's side of the policy.
+    /// A preferred node has been well for long enough.
     Failback,
+    /// An operator drained the holder.
+    Drain,
     /// Nobody held the address, or a move of an earlier run was left half done.
     Rescue,
 }
@@ -342,9 +344,44 @@ pub enum EventKind {
         /// The operator's reason, if one was given.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// After how long the pause ends by itself, if it does.
+        #[serde(rename = "for_ms", serialize_with = "optional_millis", skip_serializing_if = "Option::is_none")]
+        duration: Option<Duration>,
     },
-    /// An operator resumed automatic moves.
+    /// An operator resumed automatic moves, or the time of the pause was over.
     Resumed {},
+    /// An operator acknowledged a freeze.
+    Acknowledged {},
+    /// An operator drained a node: it is no candidate.
+    NodeDrained {
+        /// The node.
+        node: NodeId,
+    },
+    /// An operator ended the draining of a node.
+    NodeUndrained {
+        /// The node.
+        node: NodeId,
+    },
+    /// A preferred node has been well for long enough; an operator may move the address there.
+    FailbackDue {
+        /// The node.
+        node: NodeId,
+    },
+    /// A move would have been made, but recoveries are switched off.
+    RecoverySuppressed {
+        /// The node that holds the address; absent if nobody does.
+        from: Option<NodeId>,
+        /// The node that would have received it.
+        to: NodeId,
+        /// Why.
+        cause: Cause,
+    },
+    /// The monitor itself stood still, or its clock was set: what it saw before says nothing.
+    ClockJumped {
+        /// By how much, in milliseconds.
+        #[serde(rename = "by_ms", serialize_with = "millis")]
+        by: Duration,
+    },
     /// The lease was acquired: this monitor may move the address.
     LeaseAcquired {
         /// The fencing number.
@@ -384,6 +421,8 @@ impl EventKind {
             | Self::HolderUnreachableButServing { .. }
             | Self::Frozen { .. }
             | Self::LeaseLost {}
+            | Self::RecoverySuppressed { .. }
+            | Self::ClockJumped { .. }
             | Self::StateNotSaved { .. } => true,
             Self::NodeCameUp { .. }
             | Self::HolderChanged { .. }
@@ -397,6 +436,10 @@ impl EventKind {
             | Self::AllNodesDownEnded {}
             | Self::Paused { .. }
             | Self::Resumed {}
+            | Self::Acknowledged {}
+            | Self::NodeDrained { .. }
+            | Self::NodeUndrained { .. }
+            | Self::FailbackDue { .. }
             | Self::LeaseAcquired { .. } => false,
         }
     }
@@ -426,6 +469,7 @@ impl fmt::Display for EventKind {
             Self::ProbeWarned { node, probe, warning } => {
                 write!(f, "the {probe} probe of {} warned: {warning}", OrNobody(node))
             }
+            Self::HolderChanged { from: None, to: Some(to) } => write!(f, "the address is on {to}"),
             Self::HolderChanged { from, to } => {
                 write!(f, "the holder changed from {} to {}", OrNobody(from), OrNobody(to))
             }
@@ -494,11 +538,27 @@ impl fmt::Display for EventKind {
             Self::Frozen { moves } => {
                 write!(f, "frozen after {moves} moves within the window: nothing moves until an operator resumes")
             }
-            Self::Paused { reason } => {
+            Self::Paused { reason, duration } => {
                 write!(f, "paused by an operator")?;
+                duration.map_or(Ok(()), |duration| write!(f, " for {duration:?}"))?;
                 reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
             }
-            Self::Resumed {} => write!(f, "resumed by an operator"),
+            Self::Resumed {} => write!(f, "automatic moves are resumed"),
+            Self::Acknowledged {} => write!(f, "the freeze was acknowledged by an operator"),
+            Self::NodeDrained { node } => write!(f, "{node} was drained by an operator: it is no candidate"),
+            Self::NodeUndrained { node } => write!(f, "the draining of {node} was ended by an operator"),
+            Self::FailbackDue { node } => {
+                write!(f, "{node} is preferred and well again: `floatip move` brings the address back")
+            }
+            Self::RecoverySuppressed { from, to, cause } => write!(
+                f,
+                "recoveries are switched off: a {} from {} to {to} was not made",
+                cause.as_str(),
+                OrNobody(from)
+            ),
+            Self::ClockJumped { by } => {
+                write!(f, "the monitor stood still or its clock was set, by {by:.1?}: older verdicts no longer count")
+            }
             Self::LeaseAcquired { epoch } => write!(f, "the lease was acquired with epoch {}", epoch.0),
             Self::LeaseLost {} => write!(f, "the lease was lost: this monitor moves nothing"),
             Self::StateNotSaved { error } => {
@@ -515,6 +575,7 @@ impl Cause {
             Self::Failover => "failover",
             Self::Switchover => "switchover",
             Self::Failback => "failback",
+            Self::Drain => "drain",
             Self::Rescue => "rescue",
         }
     }

@@ -3,13 +3,18 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Whether the address returns to the first node of the list once that is well again.
+use crate::node::NodeId;
+
+/// Whether the address returns to a preferred node once that is well again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failback {
     /// A healthy holder keeps the address.
     Never,
-    /// When a node that stands before the holder in the list has been healthy for this long without a break.
+    /// A healthy holder keeps the address; that a preferred node is well again is told (event `failback_due`), and an
+    /// operator decides.
+    Manual,
+    /// When a node that is preferred to the holder has been healthy for this long without a break, and has not flapped.
     After(Duration),
 }
 
@@ -31,6 +36,18 @@ pub enum Verify {
 pub struct Policy {
     /// Default: [`Failback::Never`].
     pub failback: Failback,
+    /// Whether unplanned moves are made at all (failover, rescue, failback). If not, what would have been done is told
+    /// (event `recovery_suppressed`) and left to operators. Default: true.
+    pub recoveries: bool,
+    /// The nodes in the order of preference; those not named follow in the order of the list. Default: none named.
+    pub prefer: Vec<NodeId>,
+    /// How long a node's going down is remembered against it. A node that went down twice within this time *flaps*: it
+    /// is the last choice as a candidate until its hold-down has passed, and no failback goes to it. Default: 10 min;
+    /// zero switches the damping off.
+    pub flap_window: Duration,
+    /// How long a flapping node must be healthy without a break before it is a candidate like any other: this, doubled
+    /// for each time that it went down beyond the second. Default: 30 s.
+    pub hold_down: Duration,
     /// The least time between a move and a voluntary one (failback). It never delays the rescue from a dead holder, nor
     /// an operator. Default: 60 s.
     pub cooldown: Duration,
@@ -58,6 +75,10 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             failback: Failback::Never,
+            recoveries: true,
+            prefer: Vec::new(),
+            flap_window: Duration::from_secs(600),
+            hold_down: Duration::from_secs(30),
             cooldown: Duration::from_secs(60),
             max_moves: 4,
             max_moves_window: Duration::from_secs(3600),
@@ -128,6 +149,41 @@ impl Budget {
     }
 }
 
+/// How often one node went down lately.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flaps {
+    downs: VecDeque<Instant>,
+}
+
+impl Flaps {
+    /// How many times a node went down are remembered: enough for a hold-down of hours.
+    const MOST: usize = 12;
+
+    /// Notes that the node went down.
+    pub(crate) fn note(&mut self, now: Instant) {
+        if self.downs.len() == Self::MOST {
+            self.downs.pop_front();
+        }
+        self.downs.push_back(now);
+    }
+
+    fn within(&self, now: Instant, window: Duration) -> u32 {
+        let recent = self.downs.iter().filter(|down| now.saturating_duration_since(**down) < window);
+        u32::try_from(recent.count()).unwrap_or(u32::MAX)
+    }
+
+    /// True if the node went down twice or more within the window.
+    pub(crate) fn flaps(&self, now: Instant, policy: &Policy) -> bool {
+        self.within(now, policy.flap_window) >= 2
+    }
+
+    /// Until when a node that has been healthy since `healthy_since` is held down; `None` if it does not flap.
+    pub(crate) fn held_until(&self, now: Instant, healthy_since: Instant, policy: &Policy) -> Option<Instant> {
+        let beyond = self.within(now, policy.flap_window).checked_sub(2)?;
+        Some(healthy_since + policy.hold_down.saturating_mul(2_u32.saturating_pow(beyond)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +198,19 @@ mod tests {
         assert_eq!(budget.spent(t + Duration::from_secs(9), window), 2);
         assert_eq!(budget.spent(t + Duration::from_secs(10), window), 1);
         assert_eq!(budget.spent(t + Duration::from_secs(15), window), 0);
+    }
+
+    #[test]
+    fn a_node_that_keeps_going_down_is_held_down_twice_as_long_each_time() {
+        let t = Instant::now();
+        let policy = Policy::default();
+        let mut flaps = Flaps::default();
+        let held = |flaps: &Flaps| flaps.held_until(t, t, &policy).map(|until| (until - t).as_secs());
+        for expected in [None, Some(30), Some(60), Some(120)] {
+            flaps.note(t);
+            assert_eq!(held(&flaps), expected);
+        }
+        assert_eq!(flaps.held_until(t + policy.flap_window, t, &policy), None, "it is forgotten after the window");
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub enum State {
     UnreachableButServing,
     /// The holder is down (or the address is free) and no node may receive the address.
     NoCandidate,
+    /// A move would have been made, but recoveries are switched off.
+    RecoveriesOff,
     /// The holder has failed lately, but not `fall` times yet; or it is down and a decision is being made.
     Suspect,
     /// The holder's health is not known yet.
@@ -67,6 +69,10 @@ pub struct NodeStatus {
     pub reason: Option<String>,
     /// What makes it impossible as a candidate, if something does.
     pub not_ready: Option<String>,
+    /// True if an operator has drained it.
+    pub drained: bool,
+    /// True if it has gone down too often lately, and is the last choice.
+    pub flapping: bool,
 }
 
 /// A move in flight.
@@ -103,6 +109,8 @@ pub struct Status {
     pub paused: bool,
     /// The operator's reason for the pause.
     pub pause_reason: Option<String>,
+    /// In how many milliseconds the pause ends by itself.
+    pub pause_left_ms: Option<u64>,
     /// True while the bound on moves is exceeded.
     pub frozen: bool,
     /// The move in flight, if there is one.

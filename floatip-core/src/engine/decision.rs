@@ -22,6 +22,8 @@ pub(super) enum Hold {
     NoCandidate,
     /// The holder serves through the floating address (rule 3).
     Serving,
+    /// Recoveries are switched off.
+    RecoveriesOff,
 }
 
 /// What the search for a candidate found.
@@ -66,13 +68,24 @@ impl Engine {
             Health::Unhealthy => self.fail_over(now, holder),
             Health::Healthy => {
                 self.set_hold(Hold::None);
-                self.fail_back(now, holder);
+                if self.drained[holder] {
+                    self.empty(now, holder);
+                } else {
+                    self.fail_back(now, holder);
+                }
             }
             Health::Unknown => {
                 if !self.watch.all_nodes_down() {
                     self.set_hold(Hold::None);
                 }
             }
+        }
+    }
+
+    /// The holder is drained: the address leaves it gently, as soon as another node is well.
+    fn empty(&mut self, now: Instant, holder: usize) {
+        if let Some(to) = self.first_healthy(now, &[holder]) {
+            self.start(now, Cause::Drain, Some(holder), to, None);
         }
     }
 
@@ -117,10 +130,10 @@ impl Engine {
     /// A preferred node whose fresh probe is still under way is waited for until it is late.
     fn candidate(&mut self, now: Instant, holder: usize, since: Instant) -> Candidate {
         let mut found = Candidate::None;
-        let eligible: Vec<_> = (0..self.settings.nodes.len())
-            .filter(|node| *node != holder && self.impossible[*node].is_none())
-            .filter(|node| self.watch.health(*node) != Health::Unhealthy)
-            .collect();
+        let mut eligible = self.order.clone();
+        eligible
+            .retain(|node| *node != holder && self.may_hold(*node) && self.watch.health(*node) != Health::Unhealthy);
+        eligible.sort_by_key(|node| self.watch.is_held_down(*node, now, &self.settings.policy));
         for &node in &eligible {
             self.watch.demand(Subject::Node(node), since, now);
         }
@@ -139,10 +152,10 @@ impl Engine {
 
     /// Nobody holds the address, or it hangs between two nodes: the first healthy node gets it (rule 7).
     fn rescue(&mut self, now: Instant) {
-        match self.first_healthy(&[]) {
+        match self.first_healthy(now, &[]) {
             Some(to) => self.start(now, Cause::Rescue, None, to, None),
             None => {
-                let unknown = |node| self.watch.health(node) == Health::Unknown && self.impossible[node].is_none();
+                let unknown = |node| self.watch.health(node) == Health::Unknown && self.may_hold(node);
                 if !(0..self.settings.nodes.len()).any(unknown) {
                     self.set_hold(Hold::NoCandidate);
                 }
@@ -150,46 +163,66 @@ impl Engine {
         }
     }
 
-    /// The first healthy node that is not known to be impossible and not among `except`.
-    pub(super) fn first_healthy(&self, except: &[usize]) -> Option<usize> {
-        (0..self.settings.nodes.len()).find(|node| {
-            self.watch.health(*node) == Health::Healthy && self.impossible[*node].is_none() && !except.contains(node)
-        })
+    /// Whether nothing speaks against a node but its health: the provider could give it the address, and no operator
+    /// has drained it.
+    fn may_hold(&self, node: usize) -> bool {
+        self.impossible[node].is_none() && !self.drained[node]
+    }
+
+    /// The first healthy node, in the order of preference, that may hold the address and is not among `except`. One that
+    /// is held down for its flapping is the last choice.
+    pub(super) fn first_healthy(&self, now: Instant, except: &[usize]) -> Option<usize> {
+        let fit = |node: &&usize| {
+            self.watch.health(**node) == Health::Healthy && self.may_hold(**node) && !except.contains(*node)
+        };
+        let held_down = |node: &&usize| self.watch.is_held_down(**node, now, &self.settings.policy);
+        self.order.iter().filter(fit).min_by_key(held_down).copied()
     }
 
     fn fail_back(&mut self, now: Instant, holder: usize) {
-        if self.failback_due(holder).is_some_and(|due| due <= now)
-            && let Some(to) = self.preferred(holder)
-        {
-            self.start(now, Cause::Failback, Some(holder), to, None);
+        let due = self.failback_due(now, holder).is_some_and(|due| due <= now);
+        let to = self.preferred(now, holder).filter(|_| due);
+        let announced = std::mem::replace(&mut self.announced_failback, to);
+        let Some(to) = to else { return };
+        match self.settings.policy.failback {
+            Failback::After(_) => self.start(now, Cause::Failback, Some(holder), to, None),
+            Failback::Manual if announced != Some(to) => {
+                let node = self.id(to);
+                self.events.push_back(EventKind::FailbackDue { node });
+            }
+            Failback::Manual | Failback::Never => {}
         }
     }
 
-    /// The first healthy node that is preferred to the holder.
-    fn preferred(&self, holder: usize) -> Option<usize> {
-        self.first_healthy(&[]).filter(|node| *node < holder)
+    /// The first healthy node that is preferred to the holder and does not flap.
+    fn preferred(&self, now: Instant, holder: usize) -> Option<usize> {
+        let preferred = self.order.iter().copied().take_while(|node| *node != holder);
+        let calm = |node: &usize| !self.watch.flaps(*node, now, &self.settings.policy);
+        preferred.filter(|node| self.watch.health(*node) == Health::Healthy && self.may_hold(*node)).find(calm)
     }
 
-    fn failback_due(&self, holder: usize) -> Option<Instant> {
+    fn failback_due(&self, now: Instant, holder: usize) -> Option<Instant> {
         let after = match self.settings.policy.failback {
             Failback::Never => return None,
+            Failback::Manual => Duration::ZERO,
             Failback::After(after) => after,
         };
-        let healthy_since = self.watch.healthy_since(self.preferred(holder)?)?;
+        let healthy_since = self.watch.healthy_since(self.preferred(now, holder)?)?;
         let cooled = self.last_move_end.map(|end| end + self.settings.policy.cooldown);
         Some(cooled.map_or(healthy_since + after, |cooled| cooled.max(healthy_since + after)))
     }
 
     /// When a decision may fall without any further input.
     pub(super) fn next_decisions(&self) -> [Option<Instant>; 3] {
-        if self.moving.is_some() || self.stopping || self.paused.is_some() || self.frozen {
+        let now = self.turned;
+        if self.moving.is_some() || self.stopping || self.pause.is_some() || self.frozen {
             return [None; 3];
         }
         let Some(placement) = self.reader.placement() else { return [None; 3] };
         let failback =
-            self.holder.filter(|_| placement.holder().is_some()).and_then(|holder| self.failback_due(holder));
+            self.holder.filter(|_| placement.holder().is_some()).and_then(|holder| self.failback_due(now, holder));
         let stalled = self.reader.in_transition_since().map(|since| since + self.settings.policy.release_timeout);
-        [failback, stalled.filter(|_| self.first_healthy(&[]).is_some()), self.hold_off]
+        [failback, stalled.filter(|_| self.first_healthy(now, &[]).is_some()), self.hold_off]
     }
 
     fn set_hold(&mut self, hold: Hold) {
@@ -208,25 +241,37 @@ impl Engine {
                     self.events.push_back(EventKind::HolderUnreachableButServing { node });
                 }
             }
-            Hold::None | Hold::AllNodesDown => {}
+            Hold::None | Hold::AllNodesDown | Hold::RecoveriesOff => {}
         }
     }
 
     /// Starts a move that nobody asked for, if nothing forbids it.
     fn start(&mut self, now: Instant, cause: Cause, from: Option<usize>, to: usize, detect: Option<Duration>) {
+        if !self.settings.policy.recoveries && cause != Cause::Drain {
+            return self.suppress(cause, from, to);
+        }
         self.set_hold(Hold::None);
-        if self.stopping || self.paused.is_some() || self.frozen || self.hold_off.is_some() || !self.may_request(now, 0)
+        if self.stopping || self.pause.is_some() || self.frozen || self.hold_off.is_some() || !self.may_request(now, 0)
         {
             return;
         }
         let moves = self.budget.spent(now, self.settings.policy.max_moves_window);
-        if moves >= self.settings.policy.max_moves {
+        if moves >= self.settings.policy.max_moves && cause != Cause::Drain {
             self.frozen = true;
             self.events.push_back(EventKind::Frozen { moves });
             self.save(now);
             return;
         }
         self.begin_move(now, cause, from, to, detect);
+    }
+
+    /// Recoveries are switched off: says what would have been done, once.
+    fn suppress(&mut self, cause: Cause, from: Option<usize>, to: usize) {
+        if self.hold != Hold::RecoveriesOff {
+            let (from, to) = (from.map(|node| self.id(node)), self.id(to));
+            self.events.push_back(EventKind::RecoverySuppressed { from, to, cause });
+            self.set_hold(Hold::RecoveriesOff);
+        }
     }
 
     pub(super) fn start_switchover(&mut self, now: Instant, id: u64, switchover: &Switchover) {
@@ -276,7 +321,7 @@ impl Engine {
         if force {
             return None;
         }
-        if self.paused.is_some() {
+        if self.pause.is_some() {
             return Some("it is paused; resume it first, or use force".to_owned());
         }
         if let Some(reason) = &self.impossible[to] {

@@ -5,6 +5,7 @@
 //! bring the same outputs, bit for bit.
 
 mod action;
+mod brakes;
 mod decision;
 mod moving;
 mod observation;
@@ -31,6 +32,7 @@ use crate::status::{Health, MoveStatus, NodeStatus, State, Status};
 pub use action::{Action, CallId, CommandId};
 pub use settings::{CheckSettings, Settings};
 
+use brakes::Pause;
 use decision::Hold;
 use moving::Move;
 use observation::Repair;
@@ -54,7 +56,12 @@ pub struct Engine {
     asked_ready: Vec<Option<CallId>>,
     next_ready: Vec<Instant>,
     hold: Hold,
-    paused: Option<Option<String>>,
+    /// Nodes that an operator has drained.
+    drained: Vec<bool>,
+    /// The nodes in the order of preference.
+    order: Vec<usize>,
+    announced_failback: Option<usize>,
+    pause: Option<Pause>,
     frozen: bool,
     stopping: bool,
     budget: Budget,
@@ -91,7 +98,14 @@ impl Engine {
             asked_ready: vec![None; nodes],
             next_ready: vec![now; nodes],
             hold: Hold::None,
-            paused: remembered.paused.then(|| remembered.pause_reason.clone()),
+            pause: Pause::remembered(now, remembered),
+            drained: settings
+                .nodes
+                .iter()
+                .map(|node| remembered.drained.iter().any(|name| **name == *node.id.as_str()))
+                .collect(),
+            order: order(&settings),
+            announced_failback: None,
             frozen: remembered.frozen,
             stopping: false,
             budget: Budget::from_ages(now, &remembered.move_ages),
@@ -179,25 +193,7 @@ impl Engine {
 
     /// Takes an operator's command; its answer comes as [`Action::Answer`].
     pub fn handle_command(&mut self, now: Instant, id: CommandId, command: Command) {
-        match command {
-            Command::Switchover(switchover) => self.start_switchover(now, id, &switchover),
-            Command::Pause { reason } => {
-                self.paused = Some(reason.clone());
-                self.events.push_back(EventKind::Paused { reason });
-                self.cancel_voluntary(now, "an operator paused it");
-                self.save(now);
-                self.answer(id, Ok(Done::Paused));
-            }
-            Command::Resume => {
-                self.paused = None;
-                self.frozen = false;
-                self.budget.clear();
-                self.hold_off = None;
-                self.events.push_back(EventKind::Resumed {});
-                self.save(now);
-                self.answer(id, Ok(Done::Resumed));
-            }
-        }
+        self.obey(now, id, command);
         self.turn(now);
     }
 
@@ -206,6 +202,15 @@ impl Engine {
     pub fn handle_shutdown(&mut self, now: Instant) {
         self.stopping = true;
         self.cancel_voluntary(now, "the monitor stops");
+        self.turn(now);
+    }
+
+    /// Learns that the monitor stood still or that its clock was set: nothing that was seen before counts any more, and
+    /// a move that has changed nothing yet is cancelled.
+    pub fn handle_clock_jump(&mut self, now: Instant, by: Duration) {
+        self.events.push_back(EventKind::ClockJumped { by });
+        self.watch.void_all(now);
+        self.cancel_voluntary(now, "the monitor stood still, or its clock was set");
         self.turn(now);
     }
 
@@ -240,6 +245,7 @@ impl Engine {
         times.extend(self.next_decisions());
         times.push(self.moving.as_ref().and_then(|moving| moving.next(&self.settings.policy)));
         times.push(self.next_ready_due());
+        times.push(self.pause.as_ref().and_then(|pause| pause.until));
         times.into_iter().flatten().filter(|time| *time > self.turned).min()
     }
 
@@ -252,6 +258,8 @@ impl Engine {
             health: self.watch.health(index),
             reason: self.watch.reason(Subject::Node(index)).map(|reason| reason.to_string()),
             not_ready: self.impossible[index].clone(),
+            drained: self.drained[index],
+            flapping: self.watch.flaps(index, now, &settings.policy),
         });
         Status {
             name: settings.floating_ip.name.clone(),
@@ -263,8 +271,9 @@ impl Engine {
                 Knowledge::Unread => "not read yet".to_owned(),
                 Knowledge::Unknown { error } => format!("unknown: {error}"),
             },
-            paused: self.paused.is_some(),
-            pause_reason: self.paused.clone().flatten(),
+            paused: self.pause.is_some(),
+            pause_reason: self.pause.as_ref().and_then(|pause| pause.reason.clone()),
+            pause_left_ms: self.pause.as_ref().and_then(|pause| pause.left(now)).map(|left| left.as_millis() as u64),
             frozen: self.frozen,
             moving: self.moving.as_ref().map(|moving| MoveStatus {
                 id: moving.id,
@@ -281,7 +290,7 @@ impl Engine {
         if let Some(moving) = &self.moving {
             return if moving.stuck().is_some() { State::Stuck } else { State::Moving };
         }
-        if self.paused.is_some() {
+        if self.pause.is_some() {
             return State::Paused;
         }
         if self.frozen {
@@ -295,6 +304,7 @@ impl Engine {
                 Placement::Transition { .. } | Placement::Split { .. } => return State::InTransition,
                 Placement::Stranger { .. } => return State::HeldByStranger,
                 Placement::Free if self.hold == Hold::NoCandidate => return State::NoCandidate,
+                Placement::Free if self.hold == Hold::RecoveriesOff => return State::RecoveriesOff,
                 Placement::Free => return State::Free,
             },
         };
@@ -302,6 +312,7 @@ impl Engine {
             Hold::AllNodesDown => return State::AllNodesDown,
             Hold::Serving => return State::UnreachableButServing,
             Hold::NoCandidate => return State::NoCandidate,
+            Hold::RecoveriesOff => return State::RecoveriesOff,
             Hold::None => {}
         }
         match holder.map(|holder| (self.watch.health(holder), self.watch.is_suspect(holder, now))) {
@@ -320,6 +331,7 @@ impl Engine {
         if self.lease_until.is_some_and(|until| until <= now) {
             self.lose_lease();
         }
+        self.end_pause(now);
         self.watch.refresh(now, &self.settings, self.holder, self.moving.is_some());
         self.watch.begin_due(now, self.holder);
         if self.moving.is_some() {
@@ -365,16 +377,6 @@ impl Engine {
         self.actions.push_back(Action::Answer { command, result });
     }
 
-    fn save(&mut self, now: Instant) {
-        self.actions.push_back(Action::Save(Durable {
-            paused: self.paused.is_some(),
-            pause_reason: self.paused.clone().flatten(),
-            frozen: self.frozen,
-            move_ages: self.budget.ages(now),
-            served: self.watch.served(),
-        }));
-    }
-
     fn lose_lease(&mut self) {
         self.lease_until = None;
         if self.epoch.take().is_some() {
@@ -387,6 +389,14 @@ impl Engine {
         let call = self.settings.movers[mover].call_timeout;
         !self.settings.leased || self.lease_until.is_some_and(|until| until > now + call + LEASE_MARGIN)
     }
+}
+
+/// The preferred nodes, then the others in the order of the list.
+fn order(settings: &Settings) -> Vec<usize> {
+    let mut order: Vec<_> = (0..settings.nodes.len()).collect();
+    let rank = |node: &usize| settings.policy.prefer.iter().position(|name| *name == settings.nodes[*node].id);
+    order.sort_by_key(|node| rank(node).unwrap_or(usize::MAX));
+    order
 }
 
 /// How long to wait before the next look, after having waited for `waited`: 4 % of it, from 100 ms to 1 s.

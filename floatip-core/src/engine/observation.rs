@@ -131,8 +131,11 @@ impl Engine {
         let sooner = match self.reader.knowledge() {
             Knowledge::Unread => Some(answered),
             Knowledge::Unknown { .. } => {
-                let rounds = self.reader.failures().saturating_sub(1).min(8);
-                Some(answered + Duration::from_secs(1) * 2_u32.pow(rounds))
+                // A dead holder waits for this reading.
+                let urgent = self.holder.is_some_and(|holder| self.watch.is_suspect(holder, answered));
+                let (base, most) = if urgent { (250, 3) } else { (1000, 8) };
+                let rounds = self.reader.failures().saturating_sub(1).min(most);
+                Some(answered + Duration::from_millis(base) * 2_u32.pow(rounds))
             }
             Knowledge::Known(Placement::Transition { .. }) => {
                 let since = self.reader.in_transition_since().unwrap_or(answered);

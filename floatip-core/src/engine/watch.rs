@@ -7,6 +7,7 @@ use super::{CheckSettings, Settings};
 use crate::event::EventKind;
 use crate::health::{ProbeId, Track};
 use crate::node::{Host, Node};
+use crate::policy::{Flaps, Policy};
 use crate::probe::{Verdict, Via};
 use crate::status::Health;
 
@@ -43,6 +44,7 @@ struct Watched {
     lines: Vec<Line>,
     health: Health,
     healthy_since: Option<Instant>,
+    flaps: Flaps,
 }
 
 impl Watched {
@@ -58,7 +60,7 @@ impl Watched {
                 warnings: Vec::new(),
             })
             .collect();
-        Self { lines, health: Health::Unknown, healthy_since: None }
+        Self { lines, health: Health::Unknown, healthy_since: None, flaps: Flaps::default() }
     }
 
     /// All checks must be healthy; one that is down is enough to be down.
@@ -167,6 +169,17 @@ impl Watch {
         self.nodes[node].healthy_since
     }
 
+    /// True if the node has gone down too often lately.
+    pub(crate) fn flaps(&self, node: usize, now: Instant, policy: &Policy) -> bool {
+        self.nodes[node].flaps.flaps(now, policy)
+    }
+
+    /// True if the node flaps and has not been healthy for long enough since.
+    pub(crate) fn is_held_down(&self, node: usize, now: Instant, policy: &Policy) -> bool {
+        let Watched { healthy_since, flaps, .. } = &self.nodes[node];
+        flaps.held_until(now, healthy_since.unwrap_or(now), policy).is_some_and(|until| now < until)
+    }
+
     /// The newest reason against `subject`, while it still counts.
     pub(crate) fn reason(&self, subject: Subject) -> Option<crate::probe::Reason> {
         self.subject(subject).failing().and_then(|line| line.track.reason().cloned())
@@ -257,6 +270,14 @@ impl Watch {
         line.track.begin(id, now);
         let check = line.check;
         self.begun.push((id, subject, check));
+    }
+
+    /// Forgets everything that was seen: the monitor stood still in between.
+    pub(crate) fn void_all(&mut self, now: Instant) {
+        for line in self.nodes.iter_mut().chain([&mut self.address]).flat_map(|watched| &mut watched.lines) {
+            self.dropped.extend(line.track.void(now));
+        }
+        self.end_suspicion();
     }
 
     /// Forgets what was seen through the floating address: it is elsewhere now.
@@ -360,6 +381,9 @@ impl Watch {
                     watched.healthy_since.get_or_insert(now);
                 }
                 Health::Unhealthy | Health::Unknown => watched.healthy_since = None,
+            }
+            if (before, after) == (Health::Healthy, Health::Unhealthy) {
+                watched.flaps.note(now);
             }
             if before != after {
                 self.events.extend(match after {

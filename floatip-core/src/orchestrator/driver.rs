@@ -13,7 +13,7 @@ use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
 use tracing::{Instrument, Span};
 
 use super::Orchestrator;
-use super::clock::{now, wall};
+use super::clock::{Stall, now, wall};
 use super::handle::Ask;
 use super::shared_probe::{Asker, Key, SharedProbes};
 use super::state_file::StateFile;
@@ -66,6 +66,15 @@ enum Purpose {
     Save { slot: usize },
 }
 
+/// What ended the loop's sleep.
+#[derive(Debug)]
+enum Woken {
+    Shutdown,
+    Timer,
+    Ask(Ask),
+    Ended(Result<(Id, Output), JoinError>),
+}
+
 /// One floating IP.
 #[derive(Debug)]
 struct Slot {
@@ -93,6 +102,7 @@ pub(super) struct Driver {
     timers: BinaryHeap<Reverse<(Instant, usize)>>,
     next_command: CommandId,
     stopping: bool,
+    stall: Stall,
 }
 
 impl Driver {
@@ -135,6 +145,7 @@ impl Driver {
             timers: BinaryHeap::new(),
             next_command: 0,
             stopping: false,
+            stall: Stall::new(),
         }
     }
 
@@ -159,15 +170,24 @@ impl Driver {
             {
                 timer.as_mut().reset(TokioInstant::from_std(wake));
             }
-            tokio::select! {
+            let woken = tokio::select! {
                 biased;
-                () = &mut shutdown, if grace_ends.is_none() => {
+                () = &mut shutdown, if grace_ends.is_none() => Woken::Shutdown,
+                () = &mut timer, if wake.is_some() => Woken::Timer,
+                Some(ask) = self.inbox.recv() => Woken::Ask(ask),
+                Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => Woken::Ended(ended),
+            };
+            if let Some(by) = self.stall.notice(wake) {
+                self.take_clock_jump(by);
+            }
+            match woken {
+                Woken::Shutdown => {
                     grace_ends = Some(now() + SHUTDOWN_GRACE);
                     self.begin_shutdown();
                 }
-                () = &mut timer, if wake.is_some() => self.take_timers(),
-                Some(ask) = self.inbox.recv() => self.take_ask(ask),
-                Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
+                Woken::Timer => self.take_timers(),
+                Woken::Ask(ask) => self.take_ask(ask),
+                Woken::Ended(ended) => {
                     self.take(ended);
                     while let Some(ended) = self.tasks.try_join_next_with_id() {
                         self.take(ended);
@@ -176,6 +196,14 @@ impl Driver {
             }
         }
         self.finish().await;
+    }
+
+    /// What was seen before the monitor stood still says nothing about now.
+    fn take_clock_jump(&mut self, by: Duration) {
+        for slot in 0..self.slots.len() {
+            self.slots[slot].engine.handle_clock_jump(now(), by);
+            self.pump(slot);
+        }
     }
 
     fn begin_shutdown(&mut self) {

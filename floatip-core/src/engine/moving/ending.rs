@@ -45,7 +45,7 @@ impl Engine {
         if !moving.tried.contains(&old) {
             moving.tried.push(old);
         }
-        match self.first_healthy(&self.moving.as_ref().map_or_else(Vec::new, |moving| moving.tried.clone())) {
+        match self.first_healthy(now, &self.moving.as_ref().map_or_else(Vec::new, |moving| moving.tried.clone())) {
             Some(next) => {
                 self.retarget(next, why);
                 if let Some(moving) = &mut self.moving {
@@ -74,7 +74,7 @@ impl Engine {
     pub(super) fn commit(&mut self, now: Instant) {
         let Some(moving) = &mut self.moving else { return };
         if !std::mem::replace(&mut moving.committed, true) {
-            if moving.cause != Cause::Switchover {
+            if !matches!(moving.cause, Cause::Switchover | Cause::Drain) {
                 self.budget.spend(now);
             }
             self.save(now);
@@ -126,7 +126,7 @@ impl Engine {
         let except: Vec<_> = moving.tried.iter().copied().chain([moving.to]).collect();
         let (id, to, forced) = (moving.id, moving.to, moving.forced);
         let requires = self.settings.policy.verify == Verify::Require && self.watch.served();
-        let next = self.first_healthy(&except).filter(|_| requires && !forced);
+        let next = self.first_healthy(now, &except).filter(|_| requires && !forced);
         let hopeless = next.is_some() && self.watch.health(to) == Health::Unhealthy;
         if !hopeless && now < since + self.settings.policy.verify_timeout {
             return;

@@ -232,7 +232,7 @@ impl Engine {
             self.fail(now, Ending::Failed, "this monitor no longer holds the lease".to_owned());
         } else if unfit && !moving.forced {
             let except: Vec<_> = moving.tried.iter().copied().chain(moving.from).chain([moving.to]).collect();
-            match self.first_healthy(&except) {
+            match self.first_healthy(now, &except) {
                 Some(next) => {
                     self.retarget(next, "the target is no longer fit to receive the address");
                     return true;
@@ -440,7 +440,7 @@ impl Engine {
         if moving.forced || fit(moving.to) && self.watch.health(moving.to) != Health::Unhealthy || claimed_before {
             return true;
         }
-        let healthy = self.first_healthy(&moving.tried);
+        let healthy = self.first_healthy(now, &moving.tried);
         let best = healthy.or_else(|| {
             let nodes = (0..self.settings.nodes.len()).filter(|node| fit(*node) && moving.committed);
             nodes.max_by_key(|node| (self.watch.last_healthy(*node), std::cmp::Reverse(*node)))

@@ -65,7 +65,7 @@ async fn a_second_switchover_is_refused_while_one_is_in_flight() {
 async fn a_pause_keeps_the_address_on_a_dead_holder_until_resumed() {
     let world = World::two();
     let monitor = world.settled().await;
-    monitor.handle.command("ftp", Command::Pause { reason: Some("works".into()) }).await.unwrap();
+    monitor.handle.command("ftp", Command::Pause { reason: Some("works".into()), duration: None }).await.unwrap();
     world.refuse("a");
     sleep(60 * S).await;
     let status = monitor.status().await;
@@ -84,7 +84,7 @@ async fn pause_and_freeze_and_move_budget_survive_a_restart() {
     world.refuse("a");
     monitor.finished(20 * S).await;
     world.heal("a");
-    monitor.handle.command("ftp", Command::Pause { reason: None }).await.unwrap();
+    monitor.handle.command("ftp", Command::Pause { reason: None, duration: None }).await.unwrap();
     monitor.stop().await;
     let monitor = world.monitor();
     monitor.state(State::Paused, S).await;
@@ -149,7 +149,7 @@ async fn a_subscriber_that_is_slow_is_told_how_many_it_missed_and_how_things_sta
     let monitor = world.settled().await;
     let mut slow = monitor.handle.subscribe();
     for _ in 0..600 {
-        monitor.handle.command("ftp", Command::Pause { reason: None }).await.unwrap();
+        monitor.handle.command("ftp", Command::Pause { reason: None, duration: None }).await.unwrap();
         monitor.handle.command("ftp", Command::Resume).await.unwrap();
     }
     match slow.next().await {
@@ -159,4 +159,72 @@ async fn a_subscriber_that_is_slow_is_told_how_many_it_missed_and_how_things_sta
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_with_a_duration_ends_by_itself_also_across_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::two();
+    world.state_dir = Some(dir.path().to_owned());
+    let monitor = world.settled().await;
+    monitor.handle.command("ftp", Command::Pause { reason: None, duration: Some(600 * S) }).await.unwrap();
+    world.refuse("a");
+    sleep(300 * S).await;
+    monitor.stop().await;
+    let monitor = world.monitor();
+    monitor.state(State::Paused, S).await;
+    assert!(monitor.status().await.pause_left_ms.unwrap() <= 600_000);
+    sleep(700 * S).await;
+    assert!(monitor.has(|kind| matches!(kind, EventKind::Resumed {})));
+    assert_eq!(world.provider.holder(), Some(id("b")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_ends_a_freeze_and_leaves_a_pause() {
+    let world = World::two().policy(|policy| policy.max_moves = 1);
+    let monitor = world.settled().await;
+    world.refuse("a");
+    monitor.finished(20 * S).await;
+    world.heal("a");
+    sleep(5 * S).await;
+    world.refuse("b");
+    monitor.state(State::Frozen, 20 * S).await;
+    monitor.handle.command("ftp", Command::Pause { reason: None, duration: None }).await.unwrap();
+    assert_eq!(monitor.handle.command("ftp", Command::Acknowledge).await, Ok(Done::Acknowledged));
+    let status = monitor.status().await;
+    assert_eq!((status.state, status.frozen), (State::Paused, false));
+    monitor.handle.command("ftp", Command::Resume).await.unwrap();
+    monitor.state(State::Serving, 20 * S).await;
+    assert_eq!(world.provider.holder(), Some(id("a")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_holder_is_left_gently_and_a_drained_node_is_no_candidate_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::two();
+    world.state_dir = Some(dir.path().to_owned());
+    let monitor = world.settled().await;
+    assert_eq!(monitor.handle.command("ftp", Command::Drain { node: id("a") }).await, Ok(Done::Drained));
+    monitor.finished(20 * S).await;
+    assert_eq!(monitor.receipt().cause, Cause::Drain);
+    monitor.stop().await;
+    let monitor = world.settled().await;
+    assert!(monitor.status().await.nodes[0].drained);
+    world.refuse("b");
+    monitor.state(State::NoCandidate, 20 * S).await;
+    monitor.handle.command("ftp", Command::Undrain { node: id("a") }).await.unwrap();
+    monitor.finished(20 * S).await;
+    assert_eq!(world.provider.path(), [id("a"), id("b"), id("a")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_holder_stays_while_no_other_node_is_well() {
+    let world = World::two();
+    world.refuse("b");
+    let monitor = world.settled().await;
+    monitor.handle.command("ftp", Command::Drain { node: id("a") }).await.unwrap();
+    sleep(60 * S).await;
+    assert_eq!(world.provider.path(), [id("a")]);
+    world.heal("b");
+    monitor.finished(20 * S).await;
 }

@@ -3,6 +3,7 @@
 mod calls;
 mod commands;
 mod moves;
+mod policy;
 mod rules;
 mod threads;
 
