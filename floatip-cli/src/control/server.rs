@@ -143,7 +143,7 @@ async fn pause(
     request: Option<Json<PauseRequest>>,
 ) -> Response {
     let PauseRequest { reason } = request.map(|Json(request)| request).unwrap_or_default();
-    command(&monitor, &name, Command::Pause { reason }).await
+    command(&monitor, &name, Command::Pause { reason, duration: None }).await
 }
 
 async fn resume(State(monitor): State<Monitor>, UrlPath(name): UrlPath<String>) -> Response {
