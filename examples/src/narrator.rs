@@ -19,6 +19,7 @@ pub struct Narrator {
 
 impl Narrator {
     /// A narrator of all that happens from now on.
+    #[allow(clippy::disallowed_methods, reason = "it tells the time of a story, not of a monitor")]
     pub fn of(orchestrator: &Orchestrator) -> Self {
         let handle = orchestrator.handle();
         Self { started: Instant::now(), events: handle.subscribe(), handle }

@@ -1,5 +1,6 @@
 //! `floatip demo`, as a process.
 #![cfg(feature = "demo")]
+#![allow(clippy::disallowed_methods, reason = "whatever the demo does, the test ends")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

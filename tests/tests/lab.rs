@@ -154,13 +154,10 @@ fn wrong_password() -> Result<()> {
     let lab = Lab::new()?;
     let _daemon = Daemon::start(&lab, Host::Ftp1)?;
     let probe = FtpProbe::new(USER, Secret::new("not-the-password"))?;
-    match reason(&lab, &probe, FTP1, AMPLE)? {
-        Reason::Rejected { stage, code: 530, detail } if stage == "login" => {
-            ensure!(!detail.contains("not-the-password"), "{detail}");
-            Ok(())
-        }
-        other => bail!("{other:?}"),
-    }
+    let reason = reason(&lab, &probe, FTP1, AMPLE)?;
+    let Reason::Rejected { stage, code: 530, detail } = &reason else { bail!("{reason:?}") };
+    ensure!(stage == "login" && !detail.contains("not-the-password"), "{reason:?}");
+    Ok(())
 }
 
 fn passive_dropped() -> Result<()> {

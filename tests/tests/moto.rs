@@ -208,10 +208,10 @@ async fn eni_other_zone(mut account: Account) -> Result<()> {
     let interface = account.interface().await?;
     account.instances[1] = launch(&account.operator, "us-east-1b").await?;
     let mover = account.eni(&interface)?;
-    match mover.ready(&two()).await? {
-        Readiness::Impossible { reason } if reason.contains("us-east-1b") => Ok(()),
-        other => bail!("{other:?}"),
-    }
+    let readiness = mover.ready(&two()).await?;
+    let Readiness::Impossible { reason } = &readiness else { bail!("{readiness:?}") };
+    ensure!(reason.contains("us-east-1b"), "{reason}");
+    Ok(())
 }
 
 async fn eip_overwrites(account: Account) -> Result<()> {
@@ -272,10 +272,8 @@ async fn terminated(account: Account) -> Result<()> {
     let eip = account.eip(&account.allocation().await?, Fencing::Overwrite)?;
     account.operator.terminate_instances().instance_ids(&account.instances[1].instance).send().await?;
     for mover in [&eni as &dyn AddressMover, &eip] {
-        match mover.ready(&two()).await? {
-            Readiness::Impossible { .. } => {}
-            other => bail!("{mover:?}: {other:?}"),
-        }
+        let readiness = mover.ready(&two()).await?;
+        ensure!(matches!(readiness, Readiness::Impossible { .. }), "{mover:?}: {readiness:?}");
     }
     Ok(())
 }

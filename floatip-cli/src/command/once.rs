@@ -232,7 +232,7 @@ mod tests {
         let healthy = Decision::Healthy { holder: holder.clone() };
         let moved = Decision::Moved { holder };
         let failed = Decision::Failed { state: "stuck".to_owned() };
-        assert_eq!(decided(&[healthy.clone()]), Outcome::Done);
+        assert_eq!(decided(std::slice::from_ref(&healthy)), Outcome::Done);
         assert_eq!(decided(&[healthy.clone(), moved.clone()]), Outcome::Moved);
         assert_eq!(decided(&[moved, failed, healthy]), Outcome::NotServing);
     }

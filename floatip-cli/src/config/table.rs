@@ -90,6 +90,7 @@ impl<'a> Table<'a> {
     pub(super) fn table(&mut self, key: &'static str) -> Option<Table<'a>> {
         let value = self.take(key)?;
         let span = value.span();
+        #[expect(clippy::wildcard_enum_match_arm, reason = "whatever is no table is wrong")]
         match value.into_inner() {
             DeValue::Table(entries) => Some(self.inner(key, span, entries)),
             other => {
@@ -119,6 +120,7 @@ impl<'a> Table<'a> {
         let mut tables = Vec::new();
         for value in values {
             let span = value.span();
+            #[expect(clippy::wildcard_enum_match_arm, reason = "whatever is no table is wrong")]
             match value.into_inner() {
                 DeValue::Table(entries) => tables.push(self.inner(key, span, entries)),
                 other => {

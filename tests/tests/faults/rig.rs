@@ -135,10 +135,9 @@ impl Rig {
                     return event.clone();
                 }
                 seen = self.events.len();
-                match self.subscription.next().await.expect("it runs") {
-                    Notice::Event(event) => self.events.push(event.kind.clone()),
-                    other => panic!("{other:?}"),
-                }
+                let notice = self.subscription.next().await.expect("it runs");
+                let Notice::Event(event) = notice else { panic!("{notice:?}") };
+                self.events.push(event.kind.clone());
             }
         };
         match timeout(PATIENCE, found).await {
@@ -151,10 +150,9 @@ impl Rig {
     pub(crate) async fn next_event(&mut self, what: &str, wanted: impl Fn(&EventKind) -> bool) {
         let found = async {
             loop {
-                match self.subscription.next().await.expect("it runs") {
-                    Notice::Event(event) => self.events.push(event.kind.clone()),
-                    other => panic!("{other:?}"),
-                }
+                let notice = self.subscription.next().await.expect("it runs");
+                let Notice::Event(event) = notice else { panic!("{notice:?}") };
+                self.events.push(event.kind.clone());
                 if self.events.last().is_some_and(&wanted) {
                     return;
                 }
