@@ -18,7 +18,7 @@ pub type CommandId = u64;
 /// What the driver shall do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Run a probe and bring its result to [`Engine::handle_probe`].
+    /// Run a probe and bring its result to [`Engine::handle_probe`](super::Engine::handle_probe).
     Probe {
         /// To be handed back.
         id: ProbeId,
@@ -36,14 +36,14 @@ pub enum Action {
         /// The probe.
         id: ProbeId,
     },
-    /// Read the placement and bring it to [`Engine::handle_reading`].
+    /// Read the placement and bring it to [`Engine::handle_reading`](super::Engine::handle_reading).
     Locate {
         /// To be handed back.
         call: CallId,
         /// The index of the mover.
         mover: usize,
     },
-    /// Request a release and bring the reply to [`Engine::handle_reply`].
+    /// Request a release and bring the reply to [`Engine::handle_reply`](super::Engine::handle_reply).
     Release {
         /// To be handed back.
         call: CallId,
@@ -54,7 +54,7 @@ pub enum Action {
         /// How hard.
         mode: ReleaseMode,
     },
-    /// Request a claim and bring the reply to [`Engine::handle_reply`].
+    /// Request a claim and bring the reply to [`Engine::handle_reply`](super::Engine::handle_reply).
     Claim {
         /// To be handed back.
         call: CallId,
@@ -65,7 +65,7 @@ pub enum Action {
         /// The reading that it relies on.
         seen: Placement,
     },
-    /// Ask whether a node could take the address and bring it to [`Engine::handle_readiness`].
+    /// Ask whether a node could take the address and bring it to [`Engine::handle_readiness`](super::Engine::handle_readiness).
     Ready {
         /// To be handed back.
         call: CallId,

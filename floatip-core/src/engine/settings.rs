@@ -20,7 +20,7 @@ pub struct CheckSettings {
     pub verifies: bool,
 }
 
-/// What an engine is made for. [`Engine::new`] trusts it; the orchestrator's builder checks it.
+/// What an engine is made for. [`Engine::new`](super::Engine::new) trusts it; the orchestrator's builder checks it.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The name and the address.
