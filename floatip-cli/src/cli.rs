@@ -63,6 +63,15 @@ With --once: 0 healthy, 10 moved, 1 failed, 7 another monitor is running, 2 conf
     /// Resume automatic moves, after a pause or a freeze.
     #[command(after_help = "Exit codes: 0 resumed, 5 no monitor, 6 refused")]
     Resume(command::operate::ResumeArgs),
+    /// End a freeze after too many moves: you have seen what happened. A pause stays.
+    #[command(after_help = "Exit codes: 0 acknowledged, 5 no monitor, 6 refused")]
+    Ack(command::operate::ResumeArgs),
+    /// Make a node no candidate, and move addresses away from it while all is well. A restart remembers it.
+    #[command(after_help = "Exit codes: 0 drained, 5 no monitor, 6 refused")]
+    Drain(command::operate::DrainArgs),
+    /// End the draining of a node.
+    #[command(after_help = "Exit codes: 0 a candidate again, 5 no monitor, 6 refused")]
+    Undrain(command::operate::DrainArgs),
     /// Print the completions of a shell.
     Completions {
         /// The shell.
@@ -128,6 +137,9 @@ async fn run(command: Command) -> Result<Outcome, Failure> {
         Command::Move(args) => command::operate::switch_over(&args).await,
         Command::Pause(args) => command::operate::pause(&args).await,
         Command::Resume(args) => command::operate::resume(&args).await,
+        Command::Ack(args) => command::operate::acknowledge(&args).await,
+        Command::Drain(args) => command::operate::drain(&args).await,
+        Command::Undrain(args) => command::operate::undrain(&args).await,
         Command::Completions { shell } => completions(shell),
     }
 }

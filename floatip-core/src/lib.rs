@@ -6,6 +6,7 @@
 //!
 //! This crate knows no provider, opens no socket and depends on nothing that does.
 #![deny(missing_docs)]
+#![warn(clippy::disallowed_methods)]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests own the time"))]
 
 mod command;

@@ -1,5 +1,7 @@
 //! `floatip move`, `pause` and `resume`: what an operator asks of a running monitor.
 
+use std::time::Duration;
+
 use clap::Args as ClapArgs;
 use floatip_core::chain;
 use serde::Serialize;
@@ -7,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::status;
 use crate::cli::MonitorArgs;
-use crate::control::{Client, MoveRequest, PauseRequest};
+use crate::control::{Client, DrainRequest, MoveRequest, PauseRequest};
 use crate::exit::{Failure, Outcome};
 use crate::output;
 
@@ -52,6 +54,9 @@ pub(crate) struct PauseArgs {
     /// Why, for status and events.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// After how long it ends by itself, such as 2h [default: not before it is resumed]
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
     #[command(flatten)]
     monitor: MonitorArgs,
 }
@@ -93,12 +98,49 @@ fn told(done: &Value) -> String {
 }
 
 pub(crate) async fn pause(args: &PauseArgs) -> Result<Outcome, Failure> {
-    let request = PauseRequest { reason: args.reason.clone() };
+    let for_ms = args.duration.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+    let request = PauseRequest { reason: args.reason.clone(), for_ms };
     each(&args.which, &args.monitor, "pause", &request, "paused").await
 }
 
 pub(crate) async fn resume(args: &ResumeArgs) -> Result<Outcome, Failure> {
     each(&args.which, &args.monitor, "resume", &json!({}), "resumed").await
+}
+
+pub(crate) async fn acknowledge(args: &ResumeArgs) -> Result<Outcome, Failure> {
+    each(&args.which, &args.monitor, "ack", &json!({}), "acknowledged").await
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DrainArgs {
+    /// The node, in every floating IP that has one of this name.
+    node: String,
+    #[command(flatten)]
+    monitor: MonitorArgs,
+}
+
+pub(crate) async fn drain(args: &DrainArgs) -> Result<Outcome, Failure> {
+    of_node(args, "drain", "drained; the address leaves it as soon as another node is well").await
+}
+
+pub(crate) async fn undrain(args: &DrainArgs) -> Result<Outcome, Failure> {
+    of_node(args, "undrain", "a candidate again").await
+}
+
+/// Asks it of every floating IP that has the node.
+async fn of_node(args: &DrainArgs, verb: &str, done: &str) -> Result<Outcome, Failure> {
+    let client = Client::connect(&args.monitor.socket()?).await?;
+    let mut names = status::read(client.status().await?)?;
+    names.retain(|ip| ip.nodes.iter().any(|node| node.name == args.node));
+    if names.is_empty() {
+        return Err(Failure::Refused(format!("no floating IP has a node named {:?}", args.node)));
+    }
+    let request = DrainRequest { node: args.node.clone() };
+    for ip in names {
+        client.command(&ip.name, verb, Some(&request)).await?;
+        output::line(format_args!("{}: {} is {done}", ip.name, args.node))?;
+    }
+    Ok(Outcome::Done)
 }
 
 /// Asks it of each one that is meant, the rest too if one refuses.

@@ -1,5 +1,7 @@
 //! `floatip status`: what a running monitor knows.
 
+use std::time::Duration;
+
 use anstyle::{AnsiColor, Style};
 use clap::Args as ClapArgs;
 use comfy_table::Table;
@@ -34,10 +36,12 @@ pub(super) struct FloatingIp {
     state: String,
     holder: Option<String>,
     placement: String,
+    paused: bool,
     pause_reason: Option<String>,
+    pause_left_ms: Option<u64>,
     #[serde(rename = "move")]
     moving: Option<Move>,
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     last_event: Option<LastEvent>,
 }
 
@@ -48,12 +52,14 @@ struct Move {
 }
 
 #[derive(Debug, Deserialize)]
-struct Node {
-    name: String,
+pub(super) struct Node {
+    pub(super) name: String,
     host: String,
     health: String,
     reason: Option<String>,
     not_ready: Option<String>,
+    drained: bool,
+    flapping: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -93,8 +99,11 @@ fn show(ip: &FloatingIp) -> Result<(), Failure> {
     };
     let (name, state) = (&ip.name, ip.state.replace('_', " "));
     output::line(format_args!("{bold}{name}{bold:#} {}: {colour}{state}{colour:#}, {holder}", ip.address))?;
-    if let Some(reason) = &ip.pause_reason {
-        output::line(format_args!("  paused: {reason}"))?;
+    if ip.paused {
+        let left = ip.pause_left_ms.map(|left| Duration::from_secs(left.div_ceil(1000)));
+        let left = left.map_or_else(String::new, |left| format!(" for {} more", humantime::format_duration(left)));
+        let reason = ip.pause_reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        output::line(format_args!("  paused{left}{reason}"))?;
     }
     if let Some(moving) = &ip.moving {
         let stuck = moving.stuck.as_ref().map_or_else(String::new, |stuck| format!(", stuck: {stuck}"));
@@ -108,7 +117,9 @@ fn show(ip: &FloatingIp) -> Result<(), Failure> {
     table.set_header(["node", "host", "health", "reason"]);
     for node in &ip.nodes {
         let not_ready = node.not_ready.as_ref().map(|reason| format!("not ready: {reason}"));
-        let reasons: Vec<_> = node.reason.iter().cloned().chain(not_ready).collect();
+        let drained = node.drained.then(|| "drained".to_owned());
+        let flapping = node.flapping.then(|| "flapping".to_owned());
+        let reasons: Vec<_> = node.reason.iter().cloned().chain(not_ready).chain(drained).chain(flapping).collect();
         table.add_row([node.name.as_str(), &node.host, &node.health, &reasons.join("; ")]);
     }
     output::line(table)
@@ -117,7 +128,9 @@ fn show(ip: &FloatingIp) -> Result<(), Failure> {
 fn colour(state: &str) -> AnsiColor {
     match state {
         "serving" => AnsiColor::Green,
-        "stuck" | "all_nodes_down" | "no_candidate" | "free" | "held_by_stranger" | "frozen" => AnsiColor::Red,
+        "stuck" | "all_nodes_down" | "no_candidate" | "free" | "held_by_stranger" | "frozen" | "recoveries_off" => {
+            AnsiColor::Red
+        }
         _ => AnsiColor::Yellow,
     }
 }

@@ -232,7 +232,7 @@ fn judge_policy(report: &Report<'_>, at: Range<usize>, policy: &Policy, nodes: &
         && after < policy.cooldown
     {
         report.warning(
-            at,
+            at.clone(),
             format!(
                 "failback after {} waits for the `cooldown` of {} all the same",
                 humantime::format_duration(after),
@@ -240,6 +240,15 @@ fn judge_policy(report: &Report<'_>, at: Range<usize>, policy: &Policy, nodes: &
             ),
             "make `failback` the longer one, or `cooldown` shorter",
         );
+    }
+    for preferred in &policy.prefer {
+        if !nodes.iter().any(|node| node.node.id == *preferred) {
+            report.error(
+                at.clone(),
+                format!("`prefer` names \"{preferred}\", which is no node"),
+                "write names of [[floating_ip.node]]",
+            );
+        }
     }
     if nodes.len() > 1 && nodes.iter().all(|node| node.local == Some(true)) {
         report.warning(

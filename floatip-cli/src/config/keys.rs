@@ -12,6 +12,9 @@ const HOMES: &[(&str, &[&str])] = &[
         "floating_ip.policy",
         &[
             "failback",
+            "prefer",
+            "flap_window",
+            "hold_down",
             "cooldown",
             "max_moves",
             "max_moves_window",

@@ -115,10 +115,13 @@ fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Config> {
     let path = |path: Spanned<PathBuf>| report.resolve(path.get_ref());
     let state_dir = table.optional("state_dir").map(path);
     let control = table.optional("control").map(path);
+    let mut recoveries = true;
+    table.set("recoveries", &mut recoveries);
     let aws = table.table("aws").map(aws).unwrap_or_default();
     let mut placed: Vec<Placed> = Vec::new();
     for table in table.tables("floating_ip").unwrap_or_default() {
-        let Some(next) = floating_ip::read(table, purpose) else { continue };
+        let Some(mut next) = floating_ip::read(table, purpose) else { continue };
+        next.config.policy.recoveries &= recoveries;
         for earlier in &placed {
             compare(report, &next, earlier);
         }

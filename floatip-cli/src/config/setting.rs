@@ -125,6 +125,15 @@ impl Setting for NodeId {
     }
 }
 
+impl Setting for Vec<NodeId> {
+    const EXPECTED: &'static str = "names in brackets, such as `prefer = [\"ftp-1\"]`";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        let names = value.as_array().ok_or(Fault::WrongType)?;
+        names.iter().map(|name| NodeId::read(name.get_ref())).collect()
+    }
+}
+
 /// The name of a floating IP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Name(pub(crate) Arc<str>);

@@ -23,15 +23,16 @@ impl Setting for Verify {
 }
 
 impl Setting for Failback {
-    const EXPECTED: &'static str = "`failback = \"never\"` or `failback = { after = \"10m\" }`";
+    const EXPECTED: &'static str = "`failback = \"never\"`, \"manual\" or `{ after = \"10m\" }`";
 
     fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
         if let Some(word) = value.as_str() {
             return match word {
                 "never" => Ok(Self::Never),
+                "manual" => Ok(Self::Manual),
                 other => Err(Fault::invalid(
                     format!("there is no failback {other:?}"),
-                    "write \"never\", or { after = \"10m\" } to return once the preferred node has been healthy so long",
+                    "write \"never\", \"manual\" to be told when it is due, or { after = \"10m\" } to return once the preferred node has been healthy so long",
                 )),
             };
         }
@@ -85,6 +86,10 @@ pub(super) fn health(mut table: Table<'_>) -> HealthSettings {
 pub(super) fn policy(mut table: Table<'_>) -> Policy {
     let mut policy = Policy::default();
     table.set("failback", &mut policy.failback);
+    table.set("recoveries", &mut policy.recoveries);
+    table.set("prefer", &mut policy.prefer);
+    table.set("flap_window", &mut policy.flap_window);
+    table.set("hold_down", &mut policy.hold_down);
     table.set("cooldown", &mut policy.cooldown);
     nonzero(&mut table, "max_moves", &mut policy.max_moves, "nothing could ever move; use `floatip pause` instead");
     nonzero(&mut table, "max_moves_window", &mut policy.max_moves_window, "write a duration, such as \"1h\"");

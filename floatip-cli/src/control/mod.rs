@@ -6,6 +6,9 @@
 //! | `POST /v1/floating-ips/NAME/move` | [`MoveRequest`] | how the command ended |
 //! | `POST /v1/floating-ips/NAME/pause` | [`PauseRequest`], or none | how the command ended |
 //! | `POST /v1/floating-ips/NAME/resume` | | how the command ended |
+//! | `POST /v1/floating-ips/NAME/ack` | | how the command ended |
+//! | `POST /v1/floating-ips/NAME/drain` | [`DrainRequest`] | how the command ended |
+//! | `POST /v1/floating-ips/NAME/undrain` | [`DrainRequest`] | how the command ended |
 
 mod client;
 mod server;
@@ -41,4 +44,14 @@ fn yes() -> bool {
 pub(crate) struct PauseRequest {
     #[serde(default)]
     pub(crate) reason: Option<String>,
+    /// After how many milliseconds it ends by itself.
+    #[serde(default)]
+    pub(crate) for_ms: Option<u64>,
+}
+
+/// An operator's drain of a node, or its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DrainRequest {
+    pub(crate) node: String,
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use super::{MoveRequest, PauseRequest};
+use super::{DrainRequest, MoveRequest, PauseRequest};
 use crate::exit::Failure;
 use crate::journal::Newest;
 use crate::lock;
@@ -83,6 +84,9 @@ impl Server {
             .route("/v1/floating-ips/{name}/move", post(switch_over))
             .route("/v1/floating-ips/{name}/pause", post(pause))
             .route("/v1/floating-ips/{name}/resume", post(resume))
+            .route("/v1/floating-ips/{name}/ack", post(acknowledge))
+            .route("/v1/floating-ips/{name}/drain", post(drain))
+            .route("/v1/floating-ips/{name}/undrain", post(undrain))
             .with_state(Monitor { handle, newest });
         axum::serve(listener, app).with_graceful_shutdown(shutdown).await
     }
@@ -142,12 +146,44 @@ async fn pause(
     UrlPath(name): UrlPath<String>,
     request: Option<Json<PauseRequest>>,
 ) -> Response {
-    let PauseRequest { reason } = request.map(|Json(request)| request).unwrap_or_default();
-    command(&monitor, &name, Command::Pause { reason, duration: None }).await
+    let PauseRequest { reason, for_ms } = request.map(|Json(request)| request).unwrap_or_default();
+    command(&monitor, &name, Command::Pause { reason, duration: for_ms.map(Duration::from_millis) }).await
 }
 
 async fn resume(State(monitor): State<Monitor>, UrlPath(name): UrlPath<String>) -> Response {
     command(&monitor, &name, Command::Resume).await
+}
+
+async fn acknowledge(State(monitor): State<Monitor>, UrlPath(name): UrlPath<String>) -> Response {
+    command(&monitor, &name, Command::Acknowledge).await
+}
+
+async fn drain(
+    State(monitor): State<Monitor>,
+    UrlPath(name): UrlPath<String>,
+    Json(request): Json<DrainRequest>,
+) -> Response {
+    of_node(&monitor, name, request, |node| Command::Drain { node }).await
+}
+
+async fn undrain(
+    State(monitor): State<Monitor>,
+    UrlPath(name): UrlPath<String>,
+    Json(request): Json<DrainRequest>,
+) -> Response {
+    of_node(&monitor, name, request, |node| Command::Undrain { node }).await
+}
+
+async fn of_node(
+    monitor: &Monitor,
+    name: String,
+    DrainRequest { node }: DrainRequest,
+    wanted: impl FnOnce(NodeId) -> Command,
+) -> Response {
+    match NodeId::new(&node) {
+        Ok(node) => command(monitor, &name, wanted(node)).await,
+        Err(_) => refusal(&CommandError::UnknownNode { floating_ip: name, node }),
+    }
 }
 
 async fn command(monitor: &Monitor, name: &str, command: Command) -> Response {

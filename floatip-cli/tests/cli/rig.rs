@@ -104,7 +104,11 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        Self::at((Ipv4Addr::LOCALHOST, 0).into()).await
+    }
+
+    pub(crate) async fn at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
         Self { address, accepting }
@@ -122,6 +126,7 @@ pub(crate) struct Site {
     pub(crate) desk: Desk,
     pub(crate) simulator: Simulator,
     pub(crate) nodes: [Option<Service>; 2],
+    addresses: [SocketAddr; 2],
     _floating: Service,
 }
 
@@ -172,7 +177,8 @@ timeout = "2s"
             first.address,
             second.address,
         );
-        Self { desk: Desk::new(&config), simulator, nodes: [Some(first), Some(second)], _floating: floating }
+        let addresses = [first.address, second.address];
+        Self { desk: Desk::new(&config), simulator, nodes: [Some(first), Some(second)], addresses, _floating: floating }
     }
 
     /// Ends the service of a node: from here on, connections are refused.
@@ -180,6 +186,12 @@ timeout = "2s"
         let mut service = self.nodes[node].take().unwrap();
         service.accepting.abort();
         assert!((&mut service.accepting).await.unwrap_err().is_cancelled());
+    }
+
+    /// Starts the service of a killed node again.
+    pub(crate) async fn revive(&mut self, node: usize) {
+        assert!(self.nodes[node].is_none(), "it runs");
+        self.nodes[node] = Some(Service::at(self.addresses[node]).await);
     }
 
     /// The instance that carries the interface.

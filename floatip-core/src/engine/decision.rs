@@ -94,10 +94,14 @@ impl Engine {
         if self.watch.suspects_itself() {
             if self.watch.all_nodes_down() {
                 self.set_hold(Hold::AllNodesDown);
+            } else if self.watch.no_witness() {
+                self.set_hold(Hold::NoCandidate);
             }
             return;
         }
-        let Some(since) = self.watch.last_failed(holder) else { return };
+        let Some(since) = self.watch.last_failed(holder).filter(|_| self.watch.first_failure(holder).is_some()) else {
+            return;
+        };
         match self.evidence_of_service(now, since) {
             Evidence::Healthy => return self.set_hold(Hold::Serving),
             Evidence::Pending => return,

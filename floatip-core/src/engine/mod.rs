@@ -205,10 +205,12 @@ impl Engine {
         self.turn(now);
     }
 
-    /// Learns that the monitor stood still or that its clock was set: nothing that was seen before counts any more, and
-    /// a move that has changed nothing yet is cancelled.
+    /// Learns that the monitor stood still or that its clock was set: nothing that was seen before counts any more, a
+    /// lease must be granted anew, and a move that has changed nothing yet is cancelled.
     pub fn handle_clock_jump(&mut self, now: Instant, by: Duration) {
         self.events.push_back(EventKind::ClockJumped { by });
+        // The monotonic clock stands still while a machine is suspended, and a lease does not.
+        self.lose_lease();
         self.watch.void_all(now);
         self.cancel_voluntary(now, "the monitor stood still, or its clock was set");
         self.turn(now);

@@ -227,6 +227,12 @@ impl Watch {
         self.suspects_itself
     }
 
+    /// True if every node that could bear witness had failed before the holder did.
+    pub(crate) fn no_witness(&self) -> bool {
+        let remote = |onset: &Onset| (0..self.nodes.len()).any(|node| node != onset.holder && !self.local[node]);
+        self.onset.as_ref().is_some_and(|onset| onset.witnesses.is_empty() && remote(onset))
+    }
+
     pub(crate) fn take_begun(&mut self) -> Vec<(ProbeId, Subject, usize)> {
         std::mem::take(&mut self.begun)
     }
@@ -404,6 +410,12 @@ impl Watch {
         self.refresh_reachability(settings, holder, moving);
     }
 
+    /// True if `node` is known to have failed before the holder was last seen well, and still does.
+    fn failed_before(&self, node: usize, holder: usize) -> bool {
+        let (first, well) = (self.first_failure(node), self.last_healthy(holder));
+        self.health(node) == Health::Unhealthy && first.is_some_and(|first| well.is_some_and(|well| first < well))
+    }
+
     fn refresh_suspicion(&mut self, holder: Option<usize>) {
         let Some(holder) = holder else { return self.end_suspicion() };
         if self.onset.as_ref().is_some_and(|onset| onset.holder != holder) {
@@ -417,21 +429,23 @@ impl Watch {
         }
         let others = || (0..self.nodes.len()).filter(|node| *node != holder);
         let remote: Vec<_> = others().filter(|node| !self.local[*node]).collect();
-        let witnesses =
-            || remote.iter().copied().filter(|node| self.nodes[*node].health != Health::Unhealthy).collect();
-        let onset = self.onset.take().unwrap_or_else(|| Onset { holder, witnesses: witnesses() });
+        let onset = self.onset.take().unwrap_or_else(|| {
+            let witnesses = remote.iter().copied().filter(|node| !self.failed_before(*node, holder)).collect();
+            Onset { holder, witnesses }
+        });
         let nobody_could_tell = remote.is_empty() && others().next().is_some() && !self.local[holder];
         let all_fail = !onset.witnesses.is_empty()
             && onset
                 .witnesses
                 .iter()
                 .all(|node| self.first_failure(*node).is_some() || self.health(*node) == Health::Unhealthy);
-        if nobody_could_tell || all_fail {
+        let alone = !remote.is_empty() && remote.iter().all(|node| self.first_failure(*node).is_some());
+        if nobody_could_tell || all_fail || alone {
             self.suspects_itself = true;
         }
         self.onset = Some(onset);
         let all_down = remote.iter().chain([&holder]).all(|node| self.nodes[*node].health == Health::Unhealthy);
-        if self.suspects_itself && all_down && !self.announced_all_down {
+        if self.suspects_itself && !self.no_witness() && all_down && !self.announced_all_down {
             self.announced_all_down = true;
             self.events.push(EventKind::AllNodesDown {});
         }

@@ -15,8 +15,9 @@ pub(super) fn wall() -> SystemTime {
 }
 
 /// A wake-up that comes later than this, or a wall clock that gains more than this on the monotonic one, means that the
-/// monitor stood still (a frozen or suspended machine, a stopped process) or that its clock was set.
-const JUMP: Duration = Duration::from_secs(1);
+/// monitor stood still (a frozen or suspended machine, a stopped process) or that its clock was set. A monitor that is
+/// merely busy is not that late.
+const JUMP: Duration = Duration::from_secs(5);
 
 /// Notices that the monitor stood still.
 #[derive(Debug)]

@@ -1,0 +1,139 @@
+//! The operator's brakes, each once on a running monitor.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::rig::{Monitor, Site};
+
+/// A site with more in its configuration: behind `at`, which stands there already.
+async fn site(at: &str, more: &str) -> Site {
+    let site = Site::new().await;
+    let file = site.desk.path("floatip.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    assert!(config.contains(at));
+    let config = config.replacen(at, &format!("{at}{more}"), 1);
+    // One listener stands for the floating address whoever holds it: it would veto every failover.
+    fs::write(file, config.replace("port = 21\n", "port = 21\nverify = false\n")).unwrap();
+    site
+}
+
+async fn monitored(site: &Site) -> Monitor {
+    let monitor = site.monitor(&["--event-log", "events.jsonl"]);
+    site.status_until(|status| status["state"] == "serving" && all_healthy(status)).await;
+    monitor
+}
+
+fn all_healthy(status: &Value) -> bool {
+    status["nodes"].as_array().unwrap().iter().all(|node| node["health"] == "healthy")
+}
+
+fn events(site: &Site) -> Vec<Value> {
+    let log = fs::read_to_string(site.desk.path("events.jsonl")).unwrap();
+    log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn happened(site: &Site, event: &str) -> Value {
+    let found = events(site).into_iter().find(|logged| logged["event"] == event);
+    found.unwrap_or_else(|| panic!("no {event} in {:#?}", events(site)))
+}
+
+const POLICY: &str = "timeout = \"2s\"\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_with_a_duration_is_shown_and_ends_by_itself() {
+    let mut site = site("", "").await;
+    let _monitor = monitored(&site).await;
+    assert_eq!(site.ask(&["pause", "ftp", "--for", "3s", "--reason", "disks"]).code, Some(0));
+    let status = site.status_until(|status| status["paused"] == true).await;
+    assert!((1..=3000).contains(&status["pause_left_ms"].as_u64().unwrap()), "{status:#}");
+    assert!(site.ask(&["status"]).stdout.contains(" more: disks\n"));
+    site.kill(0).await;
+    site.status_until(|status| status["holder"] == "ftp-2").await;
+    assert_eq!(happened(&site, "paused")["for_ms"], json!(3000.0));
+    happened(&site, "resumed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_the_bound_on_moves_it_is_frozen_until_acknowledged() {
+    let mut site = site(POLICY, "[floating_ip.policy]\nmax_moves = 1\n").await;
+    let _monitor = monitored(&site).await;
+    site.kill(0).await;
+    site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
+    site.revive(0).await;
+    site.status_until(all_healthy).await;
+    site.kill(1).await;
+    site.status_until(|status| status["state"] == "frozen").await;
+    assert_eq!(happened(&site, "frozen")["moves"], json!(1));
+    let acknowledged = site.ask(&["ack", "ftp"]);
+    assert_eq!((acknowledged.code, acknowledged.stdout.as_str()), (Some(0), "ftp: acknowledged\n"));
+    site.status_until(|status| status["holder"] == "ftp-1" && status["state"] == "serving").await;
+    happened(&site, "acknowledged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_holder_is_left_and_a_drained_node_is_no_candidate_until_undrained() {
+    let mut site = site("control = \"control.sock\"\n", "state_dir = \".\"\n").await;
+    let monitor = monitored(&site).await;
+    let drained = site.ask(&["drain", "ftp-1"]);
+    assert_eq!(drained.code, Some(0), "{drained:?}");
+    site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
+    assert_eq!(happened(&site, "node_drained")["node"], json!("ftp-1"));
+    assert_eq!(happened(&site, "move_started")["cause"], json!("drain"));
+    assert_eq!(monitor.end("-TERM").code, Some(0));
+    let _monitor = monitored(&site).await;
+    site.kill(1).await;
+    site.status_until(|status| status["state"] == "no_candidate").await;
+    assert!(site.ask(&["status"]).stdout.contains("drained"));
+    assert_eq!(site.ask(&["undrain", "ftp-1"]).code, Some(0));
+    site.status_until(|status| status["holder"] == "ftp-1").await;
+    assert_eq!(site.ask(&["drain", "ftp-9"]).code, Some(6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_recoveries_off_an_operator_decides() {
+    let mut site = site("control = \"control.sock\"\n", "recoveries = false\n").await;
+    let _monitor = monitored(&site).await;
+    site.kill(0).await;
+    site.status_until(|status| status["state"] == "recoveries_off").await;
+    assert_eq!(happened(&site, "recovery_suppressed")["to"], json!("ftp-2"));
+    assert_eq!(site.ask(&["move", "ftp", "--to", "ftp-2"]).code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failback_is_made_to_the_preferred_node_or_told() {
+    let policy = "[floating_ip.policy]\nprefer = [\"ftp-2\"]\ncooldown = \"0s\"\n";
+    for (failback, event) in [("\"manual\"", "failback_due"), ("{ after = \"1s\" }", "move_finished")] {
+        let site = site(POLICY, &format!("{policy}failback = {failback}\n")).await;
+        let _monitor = monitored(&site).await;
+        let told = |_: &Value| events(&site).iter().any(|logged| logged["event"] == event);
+        let status = site.status_until(told).await;
+        let holder = if event == "move_finished" { "ftp-2" } else { "ftp-1" };
+        assert_eq!(status["holder"], json!(holder), "{status:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_monitor_that_was_stopped_says_so_and_trusts_nothing_from_before() {
+    let site = site("", "").await;
+    let mut monitor = monitored(&site).await;
+    monitor.signal("-STOP");
+    tokio::time::sleep(std::time::Duration::from_secs(8)).await;
+    monitor.signal("-CONT");
+    monitor.read_until("stood still");
+    let by = happened(&site, "clock_jumped")["by_ms"].as_f64().unwrap();
+    assert!(by > 5000.0, "{by}");
+    site.status_until(|status| status["state"] == "serving").await;
+    assert_eq!(site.carrier().as_deref(), Some("i-0a1b2c3d4e5f60011"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_serves_though_its_own_host_fails_keeps_its_address() {
+    let mut site = Site::new().await;
+    let _monitor = monitored(&site).await;
+    site.kill(0).await;
+    // The floating address of this site is a service of its own, which goes on answering.
+    site.status_until(|status| status["state"] == "unreachable_but_serving").await;
+    happened(&site, "holder_unreachable_but_serving");
+    assert_eq!(site.carrier().as_deref(), Some("i-0a1b2c3d4e5f60011"));
+}
