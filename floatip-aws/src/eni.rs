@@ -1,8 +1,9 @@
 //! Moves a network interface, and with it all its private addresses, between instances of one Availability Zone.
 
+mod index;
 mod readiness;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use floatip_core::{
 use crate::client::Ec2;
 use crate::error::{Call, is_index_taken, readiness};
 use crate::id::{self, SetupError};
+use index::DeviceIndexes;
 
 const DESCRIBE: &str = "DescribeNetworkInterfaces";
 const ATTACH: &str = "AttachNetworkInterface";
@@ -36,19 +38,24 @@ const MODIFY: &str = "ModifyNetworkInterfaceAttribute";
 ///
 /// # Device index
 /// The interface goes to the configured index, or to the next one that is not known to be taken: [`ready`] learns which
-/// are, and a refusal teaches one more. An index can be taken though nothing shows there: a forced detach may leave it
-/// unusable until the instance is stopped and started.
+/// are, and a refusal teaches one more. A forced detach may leave the index that the interface had unusable until the
+/// instance is stopped and started: until [`ready`] sees that it was, or the process ends, it is not used again there.
+///
+/// # Zones, VPCs and accounts
+/// The instances must be in the interface's Availability Zone and account. EC2 has attached secondary interfaces to
+/// instances of another VPC of the same zone since October 2023, so [`ready`] leaves it to EC2 to refuse that.
 ///
 /// [`ready`]: AddressMover::ready
 ///
 /// # Source
-/// Amazon EC2 API Reference: AttachNetworkInterface, DetachNetworkInterface, ModifyNetworkInterfaceAttribute.
+/// Amazon EC2 API Reference: AttachNetworkInterface, DetachNetworkInterface, ModifyNetworkInterfaceAttribute. AWS
+/// What's New, 26 October 2023, "Multi-VPC ENI attachments".
 pub struct EniMover {
     ec2: Ec2,
     network_interface: String,
     device_index: u8,
     nodes: BTreeMap<NodeId, String>,
-    taken: Mutex<BTreeMap<NodeId, BTreeSet<i32>>>,
+    indexes: Mutex<DeviceIndexes>,
 }
 
 impl EniMover {
@@ -82,7 +89,7 @@ impl EniMover {
         if instances.is_empty() {
             return Err(SetupError::NoNodes);
         }
-        Ok(Self { ec2, network_interface, device_index, nodes: instances, taken: Mutex::default() })
+        Ok(Self { ec2, network_interface, device_index, nodes: instances, indexes: Mutex::default() })
     }
 
     fn placement(&self, interface: &NetworkInterface) -> Result<Placement, MoveError> {
@@ -97,6 +104,9 @@ impl EniMover {
         let token = Token::generation(token);
         let instance = attachment.instance_id();
         let node = self.nodes.iter().find(|(_, own)| Some(own.as_str()) == instance).map(|(node, _)| node.clone());
+        if let (Some(node), Some(index)) = (&node, attachment.device_index()) {
+            self.indexes().seen(&token, node, index);
+        }
         let settled = attachment.delete_on_termination() == Some(false);
         match (attachment.status().map_or("unknown", |status| status.as_str()), node) {
             ("attached", Some(node)) => Ok(Placement::Held { node, token, settled }),
@@ -112,12 +122,12 @@ impl EniMover {
     }
 
     async fn attach(&self, to: &NodeId, instance: &str) -> Result<Accepted, MoveError> {
-        let index = self.next_index(to);
+        let index = self.indexes().next(to, i32::from(self.device_index));
         let request = self.ec2.sdk().attach_network_interface().network_interface_id(&self.network_interface);
         let request = request.instance_id(instance).device_index(index).network_card_index(0);
         let answer = request.send().await.map_err(|error| {
             if is_index_taken(&error) {
-                self.taken().entry(to.clone()).or_default().insert(index);
+                self.indexes().refused(to, index);
             }
             Call::request(ATTACH, &self.network_interface).failed(error)
         })?;
@@ -145,15 +155,8 @@ impl EniMover {
         instance.ok_or_else(|| call.impossible(format!("{node} is no node of this mover")))
     }
 
-    fn next_index(&self, node: &NodeId) -> i32 {
-        let taken = self.taken();
-        let taken = taken.get(node);
-        let mut indexes = i32::from(self.device_index)..;
-        indexes.find(|index| taken.is_none_or(|taken| !taken.contains(index))).unwrap_or(i32::MAX)
-    }
-
-    fn taken(&self) -> MutexGuard<'_, BTreeMap<NodeId, BTreeSet<i32>>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn indexes(&self) -> MutexGuard<'_, DeviceIndexes> {
+        self.indexes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -170,10 +173,11 @@ impl fmt::Debug for EniMover {
 
 #[async_trait]
 impl AddressMover for EniMover {
+    /// A claim is up to two calls: the attach, and what settles it.
     fn capabilities(&self) -> Capabilities {
         Capabilities::new(Strategy::ReleaseFirst)
             .can_force(true)
-            .call_timeout(Ec2::CALL_TIMEOUT)
+            .call_timeout(Ec2::CALL_TIMEOUT + Self::SETTLE_TIMEOUT)
             .precondition(Precondition::Enforced)
     }
 
@@ -190,7 +194,11 @@ impl AddressMover for EniMover {
         let attachment = seen.token().ok_or_else(|| call.conflict("nothing is attached that could be detached"))?;
         let request = self.ec2.sdk().detach_network_interface().attachment_id(attachment.as_str());
         let answer = request.force(mode == ReleaseMode::Forced).send().await;
-        answer.map(|_| Accepted::without_token()).map_err(|error| call.failed(error))
+        let answer = answer.map(|_| Accepted::without_token()).map_err(|error| call.failed(error));
+        if mode == ReleaseMode::Forced && answer.as_ref().err().is_none_or(MoveError::may_have_changed) {
+            self.indexes().forced(attachment);
+        }
+        answer
     }
 
     async fn claim(&self, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError> {

@@ -177,6 +177,11 @@ fn classify(code: &str, message: &str) -> Class {
         | "InvalidInstanceID.NotFound"
         | "InvalidAllocationID.NotFound"
         | "InvalidAddress.NotFound" => Class::NotFound,
+        "InvalidInstanceID" | "IncorrectInstanceState" | "IncorrectState"
+            if says("terminated instance") || says("shutting-down instance") =>
+        {
+            Class::Impossible("the instance has ended or is about to; give the node another instance")
+        }
         "IncorrectInstanceState" | "IncorrectState" => Class::NotYet,
 
         "InvalidInstanceID" if says("multiple interfaces") => {
@@ -232,6 +237,10 @@ mod tests {
     const OTHER_ZONE: &str = "You may not attach a network interface to an instance if they are not in the same \
                               availability zone";
 
+    const TERMINATED: &str = "The terminated instance 'i-1' is not in a valid state for this operation.";
+    const SHUTTING_DOWN: &str = "The shutting-down instance to which 'eni-1' is attached is not in a valid state for \
+                                 this operation";
+
     fn meaning(code: &str, message: &str, mutates: bool) -> MoveError {
         let call = Call { name: "AttachNetworkInterface", resource: "eni-0a1b2c3d", mutates };
         let request_id = Some("r-1".to_owned());
@@ -273,8 +282,11 @@ mod tests {
             ("IncorrectInstanceState", "", "not yet", "not yet"),
             ("IncorrectState", "", "not yet", "not yet"),
             ("InvalidInstanceID", "The pending instance 'i-1' is not in a valid state", "not yet", "not yet"),
+            ("InvalidInstanceID", TERMINATED, "impossible", "impossible"),
+            ("IncorrectInstanceState", SHUTTING_DOWN, "impossible", "impossible"),
             ("InvalidInstanceID", "There are multiple interfaces attached to i-1", "impossible", "impossible"),
             ("InvalidInstanceID", "something new", "outcome unknown", "timed out"),
+            ("InvalidAddress.NotFound", "", "not found", "not found"),
             ("InvalidAttachmentID.NotFound", "", "conflict", "conflict"),
             ("InvalidAssociationID.NotFound", "", "conflict", "conflict"),
             ("InvalidNetworkInterface.InUse", "", "conflict", "conflict"),
@@ -287,6 +299,7 @@ mod tests {
             ("Resource.AlreadyAssigned", "", "conflict", "conflict"),
             ("RouteAlreadyExists", "", "conflict", "conflict"),
             ("InvalidParameterCombination", OTHER_ZONE, "impossible", "impossible"),
+            ("InvalidParameterCombination", "They are not in the same VPC", "impossible", "impossible"),
             ("InvalidParameterCombination", "something new", "outcome unknown", "timed out"),
             ("AttachmentLimitExceeded", "", "impossible", "impossible"),
             ("PrivateIpAddressLimitExceeded", "", "impossible", "impossible"),

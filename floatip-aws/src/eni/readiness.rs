@@ -32,16 +32,9 @@ impl EniMover {
                 "{own} is in {here} and {id} in {there}: an interface cannot leave its zone; choose an instance in {here}"
             )));
         }
-        if let (Some(here), Some(there)) = (interface.vpc_id(), instance.vpc_id())
-            && here != there
-        {
-            let reason = format!("{own} is in {here} and {id} in {there}; choose an instance in {here}");
-            return Err(call.impossible(reason));
-        }
-
         let taken = instance::taken_indexes(&instance, own);
         let used = taken.len();
-        self.taken().insert(to.clone(), taken);
+        self.indexes().described(to, taken, instance.launch_time().copied());
         let Some(kind) = instance.instance_type() else { return Ok(()) };
         match self.ec2.interface_limit(kind).await?.and_then(|limit| usize::try_from(limit).ok()) {
             Some(limit) if used >= limit => Err(call.impossible(format!(

@@ -154,7 +154,8 @@ impl World {
             | InstanceState::ShuttingDown
             | InstanceState::Terminated
             | InstanceState::Stopping) => {
-                let message = format!("Instance '{}' is {}, neither running nor stopped.", instance.id, state.as_str());
+                let (state, id) = (state.as_str(), &instance.id);
+                let message = format!("The {state} instance '{id}' is not in a valid state for this operation.");
                 return Err(ApiError::refused("IncorrectState", message));
             }
         }
@@ -168,11 +169,6 @@ impl World {
                 "InvalidParameterCombination",
                 "You may not attach a network interface to an instance if they are not in the same availability zone",
             ));
-        }
-        if here.vpc != there.vpc {
-            let message =
-                format!("Interface '{}' and instance '{}' are not in the same VPC", interface.id, instance.id);
-            return Err(ApiError::refused("InvalidParameterCombination", message));
         }
         if network_card_index != 0 {
             let message = format!("Network card index '{network_card_index}' exceeds the limit for the instance type.");

@@ -31,8 +31,7 @@
 //! - How long changes take is set, not measured ([`Timings`]), and always the same.
 //! - Where AWS documents no answer, it guesses: a graceful detach of what is attaching or detaching, and an attach to an
 //!   instance that neither runs nor is stopped, get IncorrectState; an interface is `in-use`, not `attaching` or
-//!   `detaching`, while its attachment is; an attach across VPCs is refused; the messages are its own where AWS shows
-//!   none.
+//!   `detaching`, while its attachment is; the messages are its own where AWS shows none.
 //!
 //! # Source
 //! Amazon EC2 API Reference ("Making requests to the Amazon EC2 API", "Query requests", "Error codes for the Amazon EC2

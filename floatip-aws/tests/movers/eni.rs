@@ -1,3 +1,5 @@
+mod readiness;
+
 use floatip_aws::simulator::{Action, Fault, InstanceState, Simulator, When, World};
 use floatip_aws::{AwsSettings, Ec2, EniMover, Refusal, SetupError};
 use floatip_core::{AddressMover, MoveError, Placement, Readiness, ReleaseMode, Token, chain};
@@ -174,6 +176,36 @@ async fn an_index_that_is_refused_though_nothing_shows_there_is_left_too() {
 }
 
 #[tokio::test]
+async fn an_index_that_it_was_forced_from_is_not_used_again() {
+    let (simulator, ec2) = instant(on_ftp_1()).await;
+    let mover = mover(&ec2);
+    mover.release(&mover.locate().await.unwrap(), ReleaseMode::Forced).await.unwrap();
+    mover.claim(&node("ftp-2"), &Placement::Free).await.unwrap();
+    assert_eq!(attachment(&simulator).unwrap().device_index, 1, "another node's index is its own affair");
+
+    assert_eq!(mover.ready(&node("ftp-1")).await.unwrap(), Readiness::Ready);
+    mover.release(&mover.locate().await.unwrap(), ReleaseMode::Graceful).await.unwrap();
+    mover.claim(&node("ftp-1"), &Placement::Free).await.unwrap();
+    assert_eq!(attachment(&simulator).unwrap().device_index, 2);
+
+    mover.release(&mover.locate().await.unwrap(), ReleaseMode::Graceful).await.unwrap();
+    mover.claim(&node("ftp-2"), &Placement::Free).await.unwrap();
+    assert_eq!(attachment(&simulator).unwrap().device_index, 1, "it left this one gracefully");
+}
+
+#[tokio::test]
+async fn an_index_that_a_refused_force_did_not_touch_is_used_again() {
+    let (simulator, ec2) = instant(on_ftp_1()).await;
+    let mover = mover(&ec2);
+    let seen = mover.locate().await.unwrap();
+    next(&simulator, Action::DetachNetworkInterface, Fault::Denied);
+    assert_eq!(class(mover.release(&seen, ReleaseMode::Forced).await), "denied");
+    mover.release(&seen, ReleaseMode::Graceful).await.unwrap();
+    mover.claim(&node("ftp-1"), &Placement::Free).await.unwrap();
+    assert_eq!(attachment(&simulator).unwrap().device_index, 1);
+}
+
+#[tokio::test]
 async fn readiness_learns_the_taken_indexes_so_that_the_first_claim_succeeds() {
     let (simulator, ec2) = instant(world().network_interface("eni-other", "subnet-a", "172.16.11.40")).await;
     simulator.console().attach("eni-other", INSTANCE_2, 1).unwrap();
@@ -271,6 +303,17 @@ async fn a_call_that_is_never_answered_ends_in_two_seconds() {
 }
 
 #[tokio::test]
+async fn a_claim_whose_settling_hangs_ends_within_its_time() {
+    let (simulator, ec2) = instant(world()).await;
+    let mover = mover(&ec2);
+    simulator.faults().set(Action::AttachNetworkInterface, Fault::Latency(Duration::from_millis(1700)), When::Next(1));
+    next(&simulator, Action::ModifyNetworkInterfaceAttribute, Fault::Hang);
+    let claim =
+        timeout(mover.capabilities().call_timeout, async { mover.claim(&node("ftp-2"), &Placement::Free).await });
+    assert_eq!(claim.await.expect("too late").unwrap().token, Some(token(&simulator)));
+}
+
+#[tokio::test]
 async fn an_endpoint_that_nobody_listens_at_says_so_in_the_causes() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mover = mover(&ec2(format!("http://127.0.0.1:{port}")).await);
@@ -311,76 +354,6 @@ async fn an_interface_that_ec2_does_not_know_is_not_found() {
     assert_eq!(class(mover.locate().await), "not found");
     assert_eq!(class(mover.claim(&node("ftp-1"), &Placement::Free).await), "not found");
     assert_eq!(class(mover.ready(&node("ftp-1")).await), "not found");
-}
-
-#[tokio::test]
-async fn a_node_in_another_zone_is_impossible_with_what_to_do() {
-    let (_simulator, ec2) = instant(world()).await;
-    let mover = mover(&ec2);
-    let reason = impossible(&mover, "far").await;
-    for part in ["ap-northeast-1a", "ap-northeast-1c", "choose an instance in ap-northeast-1a"] {
-        assert!(reason.contains(part), "{reason}");
-    }
-    assert_eq!(class(mover.claim(&node("far"), &Placement::Free).await), "impossible");
-}
-
-#[tokio::test]
-async fn a_node_in_another_vpc_is_impossible() {
-    let world =
-        world().subnet("subnet-v", "ap-northeast-1a", "10.9.0.0/24", "vpc-2").instance("i-v", "subnet-v", "10.9.0.9");
-    let (_simulator, ec2) = instant(world).await;
-    let mover = EniMover::new(ec2, INTERFACE, 1, [(node("ftp-1"), "i-v")]).unwrap();
-    let reason = impossible(&mover, "ftp-1").await;
-    assert!(reason.contains("vpc-1") && reason.contains("vpc-2"), "{reason}");
-    assert_eq!(class(mover.claim(&node("ftp-1"), &Placement::Free).await), "impossible");
-}
-
-#[tokio::test]
-async fn an_instance_without_a_free_slot_is_impossible_and_the_one_that_holds_the_interface_is_not() {
-    let world = world()
-        .instance_type(INSTANCE_1, "t3.micro")
-        .instance_type(INSTANCE_2, "t3.micro")
-        .network_interface("eni-other", "subnet-a", "172.16.11.40")
-        .attach("eni-other", INSTANCE_2, 1)
-        .attach(INTERFACE, INSTANCE_1, 1);
-    let (simulator, ec2) = instant(world).await;
-    let mover = mover(&ec2);
-    assert_eq!(mover.ready(&node("ftp-1")).await.unwrap(), Readiness::Ready);
-    let reason = impossible(&mover, "ftp-2").await;
-    assert!(reason.contains("t3.micro allows 2"), "{reason}");
-    simulator.console().detach(INTERFACE, false).unwrap();
-    assert_eq!(class(mover.claim(&node("ftp-2"), &Placement::Free).await), "impossible");
-}
-
-#[tokio::test]
-async fn an_ended_or_unknown_instance_is_impossible_and_a_stopped_one_is_not() {
-    let world = world()
-        .instance_state(INSTANCE_1, InstanceState::Terminated)
-        .instance_state(INSTANCE_2, InstanceState::Stopped);
-    let (_simulator, ec2) = instant(world).await;
-    let nodes = [(node("ended"), INSTANCE_1), (node("stopped"), INSTANCE_2), (node("unknown"), "i-0000000000000dead")];
-    let mover = EniMover::new(ec2, INTERFACE, 1, nodes).unwrap();
-    assert!(impossible(&mover, "ended").await.contains("is terminated"));
-    assert!(impossible(&mover, "unknown").await.contains("is not in ap-northeast-1"));
-    assert_eq!(mover.ready(&node("stopped")).await.unwrap(), Readiness::Ready);
-}
-
-#[tokio::test]
-async fn an_interface_that_a_service_manages_or_that_is_primary_cannot_move_at_all() {
-    let (_simulator, ec2) = instant(world().requester_managed(INTERFACE)).await;
-    assert!(impossible(&mover(&ec2), "ftp-1").await.contains("managed by an AWS service"));
-    let mover = EniMover::new(ec2, &primary_of(INSTANCE_2), 1, [(node("ftp-1"), INSTANCE_1)]).unwrap();
-    assert!(impossible(&mover, "ftp-1").await.contains("primary interface"));
-    assert_eq!(class(mover.release(&mover.locate().await.unwrap(), ReleaseMode::Graceful).await), "impossible");
-}
-
-#[tokio::test]
-async fn readiness_that_cannot_be_read_is_unknown_not_impossible() {
-    for action in [Action::DescribeNetworkInterfaces, Action::DescribeInstances, Action::DescribeInstanceTypes] {
-        let (simulator, ec2) = instant(world()).await;
-        next(&simulator, action, Fault::InternalError);
-        assert_eq!(class(mover(&ec2).ready(&node("ftp-1")).await), "timed out", "{action}");
-    }
 }
 
 #[tokio::test]

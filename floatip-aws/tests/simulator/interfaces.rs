@@ -119,7 +119,7 @@ async fn an_interface_cannot_leave_its_zone() {
 }
 
 #[tokio::test]
-async fn an_interface_cannot_leave_its_vpc() {
+async fn an_interface_goes_to_an_instance_of_another_vpc_in_its_zone() {
     let world = two_servers().subnet("subnet-other", "ap-northeast-1a", "172.16.11.0/24", "vpc-2").instance(
         "i-other",
         "subnet-other",
@@ -127,7 +127,8 @@ async fn an_interface_cannot_leave_its_vpc() {
     );
     let lab = Lab::start(world, Timings::instant()).await;
     lab.free_float().await;
-    assert_eq!(lab.attach_refused("eni-float", "i-other", 1).await, "InvalidParameterCombination");
+    lab.try_attach("eni-float", "i-other", 1).await.expect("accepted");
+    assert_eq!(lab.simulator.world().carrier_of("172.16.11.30".parse().unwrap()), Some("i-other"));
 }
 
 #[tokio::test]
