@@ -13,12 +13,14 @@ use floatip_core::{
     Accepted, AddressMover, Capabilities, MoveError, NodeId, Placement, Precondition, Readiness, ReleaseMode, Strategy,
     Token,
 };
+use tokio::time::timeout;
 
 use crate::client::Ec2;
 use crate::error::{Call, readiness};
 pub use builder::{EipBuilder, EipNode, Fencing};
 use target::Target;
 
+const DESCRIBE: &str = "DescribeAddresses";
 const ASSOCIATE: &str = "AssociateAddress";
 const DISASSOCIATE: &str = "DisassociateAddress";
 
@@ -32,9 +34,9 @@ const DISASSOCIATE: &str = "DisassociateAddress";
 /// association id, and taken only while free: EC2 itself refuses the loser, at the price of a moment on no node.
 ///
 /// # What it changes besides
-/// An instance that receives the address loses its automatic public IP address, and does not always get one back. A
-/// private address that has another Elastic IP address would lose it silently: [`ready`](AddressMover::ready) refuses
-/// such a node.
+/// An instance that receives the address loses its automatic public IP address, and does not always get one back: a
+/// monitor on such an instance may lose its own way to EC2. A private address that has another Elastic IP address would
+/// lose it silently: [`ready`](AddressMover::ready) and every claim look first, and refuse such a node.
 ///
 /// # Source
 /// Amazon EC2 API Reference: AssociateAddress, DisassociateAddress, DescribeAddresses.
@@ -55,7 +57,7 @@ impl EipMover {
     async fn placement(&self, address: &Address) -> Result<Placement, MoveError> {
         let Some(association) = address.association_id() else { return Ok(Placement::Free) };
         let token = Token::generation(association);
-        if let Some(node) = self.holder(address).await? {
+        if let Some(node) = self.within_a_call(self.holder(address)).await? {
             return Ok(Placement::held(node.clone(), token));
         }
         let parts = [address.network_interface_id(), address.private_ip_address(), address.instance_id()];
@@ -89,11 +91,27 @@ impl EipMover {
         Err(Call::request(ASSOCIATE, &self.allocation).conflict(why))
     }
 
-    async fn associate(&self, to: &NodeId, overwrite: bool) -> Result<Accepted, MoveError> {
+    /// What is to be known before the address is given to a node: what leads there, and that nothing is in the way.
+    async fn prepare(&self, to: &NodeId, seen: &Placement) -> Result<Target, MoveError> {
         let target = self.target(to).await?;
+        self.displaces_nothing(&target).await?;
+        if *seen != Placement::Free {
+            self.still(seen).await?;
+        }
+        Ok(target)
+    }
+
+    /// Bounds reads of several calls by the time that one may take.
+    async fn within_a_call<T>(&self, reads: impl Future<Output = Result<T, MoveError>>) -> Result<T, MoveError> {
+        let late = |elapsed| Err(Call::read(DESCRIBE, &self.allocation).unclear(elapsed));
+        timeout(Ec2::CALL_TIMEOUT, reads).await.unwrap_or_else(late)
+    }
+
+    async fn associate(&self, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError> {
+        let target = self.within_a_call(self.prepare(to, seen)).await?;
         let request = self.ec2.sdk().associate_address().allocation_id(&self.allocation);
         let request = request.network_interface_id(target.network_interface).private_ip_address(target.private_ip);
-        let answer = request.allow_reassociation(overwrite).send().await.map_err(|error| {
+        let answer = request.allow_reassociation(*seen != Placement::Free).send().await.map_err(|error| {
             let error = Call::request(ASSOCIATE, &self.allocation).failed(error);
             if matches!(error, MoveError::NotFound { .. } | MoveError::Impossible { .. }) {
                 self.targets().remove(to);
@@ -118,7 +136,7 @@ impl fmt::Debug for EipMover {
 
 #[async_trait]
 impl AddressMover for EipMover {
-    /// A claim is up to two calls: the read that comes immediately before an overwrite, and the association.
+    /// A claim is what is read before, which together takes no longer than one call, and the association.
     fn capabilities(&self) -> Capabilities {
         let (strategy, precondition) = match self.fencing {
             Fencing::Overwrite => (Strategy::Overwrite, Precondition::BestEffort),
@@ -145,15 +163,12 @@ impl AddressMover for EipMover {
     async fn claim(&self, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError> {
         let call = Call::request(ASSOCIATE, &self.allocation);
         match (seen, self.fencing) {
-            (Placement::Free, _) => self.associate(to, false).await,
             (Placement::Held { node, token, .. }, _) if node == to => {
                 self.still(seen).await?;
                 Ok(Accepted::with_token(token.clone()))
             }
-            (Placement::Held { .. } | Placement::Stranger { .. }, Fencing::Overwrite) => {
-                self.target(to).await?;
-                self.still(seen).await?;
-                self.associate(to, true).await
+            (Placement::Free, _) | (Placement::Held { .. } | Placement::Stranger { .. }, Fencing::Overwrite) => {
+                self.associate(to, seen).await
             }
             (Placement::Held { .. } | Placement::Stranger { .. }, Fencing::Strict)
             | (Placement::Transition { .. } | Placement::Split { .. }, _) => {

@@ -39,6 +39,15 @@ impl Ec2 {
         found.find(|it| it.allocation_id() == Some(allocation)).ok_or_else(|| call.not_found(MISSING))
     }
 
+    /// The Elastic IP addresses that lead to a private address of a network interface: one or none.
+    pub(crate) async fn addresses_at(&self, network_interface: &str, ip: &str) -> Result<Vec<Address>, MoveError> {
+        let call = Call::read("DescribeAddresses", network_interface);
+        let filters = [by_id("network-interface-id", network_interface), by_id("private-ip-address", ip)];
+        let request = self.sdk().describe_addresses().set_filters(Some(filters.into()));
+        let answer = request.send().await.map_err(|error| call.failed(error))?;
+        Ok(answer.addresses.unwrap_or_default())
+    }
+
     /// How many interfaces an instance of this type may have on its first network card, if EC2 says so.
     pub(crate) async fn interface_limit(&self, kind: &InstanceType) -> Result<Option<i32>, MoveError> {
         let call = Call::read("DescribeInstanceTypes", kind.as_str());

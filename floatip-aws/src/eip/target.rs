@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
-use aws_sdk_ec2::types::{Address, Instance, NetworkInterface};
+use aws_sdk_ec2::types::{Address, Instance, InstanceNetworkInterface, NetworkInterface};
 use floatip_core::{MoveError, NodeId};
 
 use super::{ASSOCIATE, EipMover, EipNode};
@@ -31,26 +31,21 @@ impl EipMover {
         if let Some(EipNode { network_interface: Some(own), private_ip: Some(ip), .. }) = self.nodes.get(to) {
             return Ok(Target { network_interface: own.clone(), private_ip: ip.to_string() });
         }
-        self.look_up(to).await.map(|(target, _)| target)
+        self.look_up(to).await
     }
 
     /// Whether the address could be put on a node, and nothing else be lost by it.
     pub(super) async fn check(&self, to: &NodeId) -> Result<(), MoveError> {
         let call = Call::request(ASSOCIATE, &self.allocation);
-        let (Target { network_interface, private_ip }, interface) = self.look_up(to).await?;
+        let target = self.look_up(to).await?;
+        let Target { network_interface, private_ip } = &target;
+        let interface = self.interface(network_interface).await?;
         let mut addresses = interface.private_ip_addresses().iter();
-        let Some(private) = addresses.find(|it| it.private_ip_address() == Some(&private_ip)) else {
+        if !addresses.any(|it| it.private_ip_address() == Some(private_ip)) {
             let reason = format!("{network_interface} has no private address {private_ip}; assign it there");
             return Err(call.impossible(reason));
-        };
-        let elastic = private.association().and_then(|it| Some((it.allocation_id()?, it.public_ip())));
-        if let Some((other, public_ip)) = elastic.filter(|(allocation, _)| *allocation != self.allocation) {
-            return Err(call.impossible(format!(
-                "{private_ip} of {network_interface} has {} ({other}), which would be displaced; disassociate it, or \
-                 give the node another private_ip",
-                public_ip.unwrap_or("another Elastic IP address")
-            )));
         }
+        self.displaces_nothing(&target).await?;
         let address = self.ec2.address(&self.allocation).await?;
         if let Some(service) = address.service_managed() {
             let reason = format!("{} is managed by the service {}", self.allocation, service.as_str());
@@ -65,34 +60,53 @@ impl EipMover {
         }
     }
 
-    /// Finds out what to associate with, and remembers it.
-    async fn look_up(&self, to: &NodeId) -> Result<(Target, NetworkInterface), MoveError> {
+    /// EC2 would take another Elastic IP address off the target without a word.
+    pub(super) async fn displaces_nothing(&self, target: &Target) -> Result<(), MoveError> {
+        let Target { network_interface, private_ip } = target;
+        let there = self.ec2.addresses_at(network_interface, private_ip).await?;
+        match there.iter().find(|it| it.allocation_id() != Some(&self.allocation)) {
+            None => Ok(()),
+            Some(other) => Err(Call::request(ASSOCIATE, &self.allocation).impossible(format!(
+                "{private_ip} of {network_interface} has {} ({}), which would be displaced; disassociate it, or give \
+                 the node another private_ip",
+                other.public_ip().unwrap_or("another Elastic IP address"),
+                other.allocation_id().unwrap_or("without an allocation id")
+            ))),
+        }
+    }
+
+    /// Finds out what to associate with, by one call, and remembers it.
+    async fn look_up(&self, to: &NodeId) -> Result<Target, MoveError> {
         let call = Call::request(ASSOCIATE, &self.allocation);
         let node = self.nodes.get(to).ok_or_else(|| call.impossible(format!("{to} is no node of this mover")))?;
-        let network_interface = match (&node.instance, &node.network_interface) {
+        let (network_interface, primary_ip) = match (&node.instance, &node.network_interface) {
             (Some(id), _) => {
                 let instance = self.ec2.living_instance(call, id).await?;
-                let found = interface_of(&instance, node).map(str::to_owned);
-                found.ok_or_else(|| call.impossible(format!("{id} has no such interface: {node}")))?
+                let missing = || call.impossible(format!("{id} has no such interface: {node}"));
+                let found = interface_of(&instance, node).ok_or_else(missing)?;
+                let id = found.network_interface_id().ok_or_else(missing)?;
+                (id.to_owned(), found.private_ip_address().map(str::to_owned))
             }
-            (None, Some(network_interface)) => network_interface.clone(),
+            (None, Some(id)) => (id.clone(), self.interface(id).await?.private_ip_address),
             (None, None) => return Err(call.impossible(format!("{to} has neither an instance nor an interface"))),
         };
-        let interface = match self.ec2.network_interface(&network_interface).await {
-            Err(MoveError::NotFound { .. }) => {
-                let region = self.ec2.region();
-                let reason = format!("{network_interface} is not in {region}; give the node another one");
-                return Err(call.impossible(reason));
-            }
-            interface => interface?,
-        };
-        let private_ip = node.private_ip.map(|ip| ip.to_string());
-        let private_ip = private_ip
-            .or_else(|| interface.private_ip_address().map(str::to_owned))
-            .ok_or_else(|| call.impossible(format!("{network_interface} has no private IPv4 address; assign one")))?;
+        let private_ip =
+            node.private_ip.map(|ip| ip.to_string()).or(primary_ip).ok_or_else(|| {
+                call.impossible(format!("{network_interface} has no private IPv4 address; assign one"))
+            })?;
         let target = Target { network_interface, private_ip };
         self.targets().insert(to.clone(), target.clone());
-        Ok((target, interface))
+        Ok(target)
+    }
+
+    async fn interface(&self, id: &str) -> Result<NetworkInterface, MoveError> {
+        match self.ec2.network_interface(id).await {
+            Err(MoveError::NotFound { .. }) => {
+                let reason = format!("{id} is not in {}; give the node another one", self.ec2.region());
+                Err(Call::request(ASSOCIATE, &self.allocation).impossible(reason))
+            }
+            interface => interface,
+        }
     }
 
     pub(super) fn targets(&self) -> MutexGuard<'_, BTreeMap<NodeId, Target>> {
@@ -100,15 +114,14 @@ impl EipMover {
     }
 }
 
-fn interface_of<'a>(instance: &'a Instance, node: &EipNode) -> Option<&'a str> {
+fn interface_of<'a>(instance: &'a Instance, node: &EipNode) -> Option<&'a InstanceNetworkInterface> {
     let mut interfaces = instance.network_interfaces().iter();
-    let found = match (&node.network_interface, node.private_ip.map(|ip| ip.to_string())) {
+    match (&node.network_interface, node.private_ip.map(|ip| ip.to_string())) {
         (Some(wanted), _) => interfaces.find(|it| it.network_interface_id() == Some(wanted)),
         (None, Some(ip)) => interfaces
             .find(|it| it.private_ip_addresses().iter().any(|it| it.private_ip_address() == Some(ip.as_str()))),
         (None, None) => instance::primary_interface(instance),
-    };
-    found.and_then(|it| it.network_interface_id())
+    }
 }
 
 /// Whether a zone is certainly outside an address's border group. That of an ordinary zone, named as the Region with one

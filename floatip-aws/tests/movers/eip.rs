@@ -1,6 +1,7 @@
-use floatip_aws::simulator::{Action, Fault, InstanceState, Simulator, World};
+use floatip_aws::simulator::{Action, Fault, InstanceState, Scope, Simulator, When, World};
 use floatip_aws::{Ec2, EipMover, EipNode, Fencing, SetupError};
 use floatip_core::{AddressMover, Placement, Precondition, Readiness, ReleaseMode, Strategy, Token};
+use tokio::time::timeout;
 
 use super::*;
 
@@ -139,6 +140,44 @@ async fn an_overwrite_whose_reading_fails_is_not_sent_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn an_overwrite_whose_readings_take_too_long_is_not_sent_and_the_next_one_needs_fewer() {
+    let (simulator, ec2) = instant(on_ftp_1()).await;
+    let mover = mover(&ec2, Fencing::Overwrite);
+    let seen = mover.locate().await.unwrap();
+    simulator.faults().set(Scope::Describes, Fault::Latency(Duration::from_millis(1200)), When::Always);
+    let claim = async || {
+        let claim = async { mover.claim(&node("ftp-2"), &seen).await };
+        timeout(mover.capabilities().call_timeout, claim).await.expect("too late")
+    };
+    let error = claim().await.unwrap_err();
+    assert!(!error.may_have_changed(), "{error}");
+    assert_eq!(simulator.journal().count(Action::AssociateAddress), 0);
+
+    simulator.faults().clear();
+    simulator.journal().clear();
+    claim().await.unwrap();
+    assert!(!actions(&simulator).contains(&"DescribeInstances".to_owned()), "{:?}", actions(&simulator));
+}
+
+#[tokio::test]
+async fn a_claim_never_displaces_another_elastic_ip_not_even_one_that_came_after_readiness() {
+    let other = "eipalloc-0a1b2c3d4e5f60099";
+    for fencing in [Fencing::Overwrite, Fencing::Strict] {
+        for world in [world(), on_ftp_1()] {
+            let (simulator, ec2) = instant(world.elastic_ip(other, "203.0.113.99")).await;
+            let mover = mover(&ec2, fencing);
+            assert_eq!(mover.ready(&node("ftp-2")).await.unwrap(), Readiness::Ready);
+            simulator.console().associate(other, &primary_of(INSTANCE_2), None).unwrap();
+            let seen = mover.locate().await.unwrap();
+            let refused = mover.claim(&node("ftp-2"), &seen).await;
+            assert!(refused.is_err(), "{refused:?}");
+            assert_eq!(simulator.world().carrier_of_address(other), Some(INSTANCE_2));
+            assert_eq!(simulator.journal().count(Action::AssociateAddress), 0);
+        }
+    }
+}
+
+#[tokio::test]
 async fn strict_fencing_releases_by_association_and_takes_only_what_is_free() {
     let (simulator, ec2) = instant(on_ftp_1()).await;
     let mover = mover(&ec2, Fencing::Strict);
@@ -188,7 +227,7 @@ async fn readiness_resolves_ids_so_that_a_move_need_not() {
     let seen = mover.locate().await.unwrap();
     simulator.journal().clear();
     mover.claim(&node("ftp-2"), &seen).await.unwrap();
-    assert_eq!(actions(&simulator), ["DescribeAddresses", "AssociateAddress"]);
+    assert_eq!(actions(&simulator), ["DescribeAddresses", "DescribeAddresses", "AssociateAddress"]);
 }
 
 #[tokio::test]
@@ -197,7 +236,7 @@ async fn a_node_with_interface_and_address_needs_no_resolving_and_is_taken_at_it
     let target = EipNode::new().network_interface(INTERFACE).private_ip("172.16.11.31".parse().unwrap());
     let mover = one_node(&ec2, target);
     mover.claim(&node("ftp-1"), &Placement::Free).await.unwrap();
-    assert_eq!(actions(&simulator), ["AssociateAddress"]);
+    assert_eq!(actions(&simulator), ["DescribeAddresses", "AssociateAddress"]);
     assert_eq!(association(&simulator).unwrap().private_ip.to_string(), "172.16.11.31");
 }
 
