@@ -353,14 +353,18 @@ impl Watch {
         }
     }
 
-    /// A node other than the holder answered: the network works, so what was seen of the holder before is void if the
+    /// A node other than the holder answered: the network works, so the failures that were seen before are void if the
     /// monitor suspected itself.
     fn another_answered(&mut self, now: Instant, node: usize, holder: Option<usize>) {
-        let Some(holder) = holder.filter(|holder| *holder != node && !self.local[node] && self.suspects_itself) else {
+        if holder.is_none_or(|holder| holder == node) || self.local[node] || !self.suspects_itself {
             return;
-        };
-        for line in &mut self.nodes[holder].lines {
-            self.dropped.extend(line.track.void(now));
+        }
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            if Some(other) == holder || self.first_failure(other).is_some() {
+                for line in &mut self.nodes[other].lines {
+                    self.dropped.extend(line.track.void(now));
+                }
+            }
         }
         self.end_suspicion();
     }

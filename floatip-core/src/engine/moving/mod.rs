@@ -437,7 +437,8 @@ impl Engine {
         let Some(moving) = &self.moving else { return false };
         let fit = |node: usize| self.impossible[node].is_none() && !moving.tried.contains(&node);
         let claimed_before = matches!(moving.sent, Some((Request::Claim, _)));
-        if moving.forced || fit(moving.to) && self.watch.health(moving.to) != Health::Unhealthy || claimed_before {
+        let well = moving.forced || self.watch.health(moving.to) != Health::Unhealthy;
+        if fit(moving.to) && well || claimed_before {
             return true;
         }
         let healthy = self.first_healthy(now, &moving.tried);

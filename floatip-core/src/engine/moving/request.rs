@@ -123,6 +123,7 @@ impl Engine {
                 moving.forget_request(request);
             }
             MoveError::NotFound { .. } | MoveError::Impossible { .. } => {
+                moving.retry_at = Some(pause(200, 5000));
                 moving.attempts = 0;
                 moving.forget_request(request);
                 match request {

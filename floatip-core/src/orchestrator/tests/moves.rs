@@ -351,3 +351,17 @@ async fn a_monitor_that_loses_its_lease_in_the_middle_of_a_move_takes_nothing_fr
     assert_eq!(world.provider.path(), [id("a")]);
     assert_eq!(first.status().await.state, State::Serving);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_switchover_to_an_impossible_node_does_not_hammer_the_provider() {
+    let world = World::two();
+    world.provider.set_impossible(&id("b"), Some("wrong zone"));
+    let monitor = world.settled().await;
+    let forced = Command::Switchover(Switchover::to(id("b")).force(true).wait(false));
+    monitor.handle.command("ftp", forced).await.unwrap();
+    let before = world.provider.requests().len();
+    sleep(60 * S).await;
+    let requests = world.provider.requests().len() - before;
+    assert!(requests <= 20, "{requests} requests in a minute");
+    assert_eq!(world.provider.holder(), Some(id("a")), "the address lands where it can");
+}
