@@ -77,9 +77,6 @@ impl AwsSettings {
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
         }
-        if let Some(endpoint_url) = &self.endpoint_url {
-            loader = loader.endpoint_url(endpoint_url);
-        }
         if let Some(credentials) = &self.credentials {
             loader = loader.credentials_provider(credentials.clone());
         }
@@ -147,7 +144,7 @@ impl Ec2 {
         builder.set_credentials_provider(
             config.credentials_provider().map(Unhurried::new).map(SharedCredentialsProvider::new),
         );
-        // From the loader, AWS_ENDPOINT_URL and the profile would overrule it.
+        // Given to the loader, it would be overruled by AWS_ENDPOINT_URL and the profile.
         if let Some(endpoint_url) = endpoint_url {
             builder = builder.endpoint_url(endpoint_url);
         }

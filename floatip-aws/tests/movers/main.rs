@@ -3,6 +3,7 @@
 
 mod eip;
 mod eni;
+mod wire;
 
 use std::time::Duration;
 
