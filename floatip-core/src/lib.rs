@@ -30,7 +30,7 @@ pub use command::{Command, CommandError, Done, Switchover};
 pub use durable::Durable;
 pub use engine::Engine;
 pub use event::{Cause, Event, EventKind, MoveId, Receipt, Step, StepRecord, Verification};
-pub use health::{HealthSettings, ProbeId};
+pub use health::HealthSettings;
 pub use lease::{Epoch, Grant, Lease, LeaseError};
 pub use mover::{
     Accepted, AddressMover, Capabilities, MoveError, Placement, Precondition, Readiness, ReleaseMode, Strategy, Token,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::command::{CommandError, Done};
 use crate::durable::Durable;
-use crate::health::ProbeId;
+use crate::engine::track::ProbeId;
 use crate::mover::{Placement, ReleaseMode};
 use crate::node::NodeId;
 use crate::probe::Via;

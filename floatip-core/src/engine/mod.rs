@@ -12,6 +12,7 @@ mod observation;
 mod reader;
 mod readiness;
 mod settings;
+mod track;
 mod watch;
 
 use std::collections::VecDeque;
@@ -21,7 +22,6 @@ use std::time::{Duration, Instant};
 use crate::command::{Command, CommandError, Done};
 use crate::durable::Durable;
 use crate::event::EventKind;
-use crate::health::ProbeId;
 use crate::lease::Grant;
 use crate::mover::{Accepted, MoveError, Placement, Readiness};
 use crate::node::NodeId;
@@ -31,6 +31,7 @@ use crate::status::{Health, MoveStatus, NodeStatus, State, Status};
 
 pub use action::{Action, CallId, CommandId};
 pub use settings::{CheckSettings, Settings};
+pub use track::ProbeId;
 
 use brakes::Pause;
 use decision::Hold;

@@ -3,9 +3,9 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
+use super::track::{ProbeId, Track};
 use super::{CheckSettings, Settings};
 use crate::event::EventKind;
-use crate::health::{ProbeId, Track};
 use crate::node::{Host, Node};
 use crate::policy::{Flaps, Policy};
 use crate::probe::{Verdict, Via};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::{AbortHandle, Id};
 
-use crate::health::ProbeId;
+use crate::engine::ProbeId;
 use crate::node::Host;
 use crate::probe::{HealthProbe, Via};
 

@@ -1,0 +1,428 @@
+//! Fall/rise hysteresis of one target by one probe. Pure.
+
+use std::time::Instant;
+
+use crate::health::HealthSettings;
+use crate::probe::{Reason, Verdict};
+use crate::status::Health;
+
+/// The number of one probe, unique within one engine.
+pub type ProbeId = u64;
+
+/// What is known of one target by one probe, and when it is due to be probed again.
+///
+/// Verdicts count in the order in which their probes *started*: a healthy one cancels the failures of all probes
+/// begun earlier, however late it arrives.
+#[derive(Debug, Clone)]
+pub(crate) struct Track {
+    settings: HealthSettings,
+    health: Health,
+    /// Starts of the failed probes since the newest healthy one, oldest first; at most `fall`.
+    failures: Vec<Instant>,
+    /// Start of the first failed probe since the newest healthy one.
+    first_failure: Option<Instant>,
+    /// Starts of the healthy probes since the newest failed one; at most `rise`.
+    successes: Vec<Instant>,
+    newest_healthy: Option<Instant>,
+    newest_failed: Option<Instant>,
+    reason: Option<Reason>,
+    outstanding: Vec<(ProbeId, Instant)>,
+    latest_start: Option<Instant>,
+    /// Probes begun before this say nothing any more.
+    void_before: Option<Instant>,
+    errored: bool,
+    /// Probe at the fast interval, whatever is known.
+    urgent: bool,
+    /// The first point of the grid on which steady probes stand.
+    first_due: Instant,
+}
+
+impl Track {
+    pub(crate) fn new(settings: HealthSettings, first_due: Instant) -> Self {
+        Self {
+            settings,
+            health: Health::Unknown,
+            failures: Vec::new(),
+            first_failure: None,
+            successes: Vec::new(),
+            newest_healthy: None,
+            newest_failed: None,
+            reason: None,
+            outstanding: Vec::new(),
+            latest_start: None,
+            void_before: None,
+            errored: false,
+            urgent: false,
+            first_due,
+        }
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.health
+    }
+
+    /// The newest failure's reason, while it still counts.
+    pub(crate) fn reason(&self) -> Option<&Reason> {
+        self.reason.as_ref().filter(|_| self.newest_failed.is_some() && self.newest_failed > self.newest_healthy)
+    }
+
+    pub(crate) fn failures(&self) -> u32 {
+        u32::try_from(self.failures.len()).unwrap_or(u32::MAX)
+    }
+
+    /// When the current row of failures began.
+    pub(crate) fn first_failure(&self) -> Option<Instant> {
+        self.first_failure
+    }
+
+    pub(crate) fn newest_healthy(&self) -> Option<Instant> {
+        self.newest_healthy
+    }
+
+    pub(crate) fn newest_failed(&self) -> Option<Instant> {
+        self.newest_failed
+    }
+
+    /// True if the newest verdict is healthy and its probe began at `since` or later.
+    pub(crate) fn healthy_since(&self, since: Instant) -> bool {
+        self.newest_healthy.is_some_and(|healthy| healthy >= since && self.newest_failed.is_none_or(|f| f < healthy))
+    }
+
+    /// True if the newest verdict is a failure and its probe began at `since` or later.
+    pub(crate) fn failed_since(&self, since: Instant) -> bool {
+        self.newest_failed.is_some_and(|failed| failed >= since && self.newest_healthy.is_none_or(|h| h < failed))
+    }
+
+    /// True if a probe that began at `since` or later has not answered yet.
+    pub(crate) fn outstanding_since(&self, since: Instant) -> bool {
+        self.outstanding.iter().any(|(_, start)| *start >= since)
+    }
+
+    /// True if any probe was begun at `since` or later.
+    pub(crate) fn started_since(&self, since: Instant) -> bool {
+        self.latest_start.is_some_and(|start| start >= since)
+    }
+
+    /// True if something points to a failure: a failed verdict, or a probe that has been unanswered for too long.
+    pub(crate) fn is_suspect(&self, now: Instant) -> bool {
+        self.first_failure.is_some() || self.is_late(now)
+    }
+
+    /// True if a probe has been unanswered for `fast_interval`.
+    pub(crate) fn is_late(&self, now: Instant) -> bool {
+        self.outstanding.iter().any(|(_, start)| now >= *start + self.settings.fast_interval)
+    }
+
+    /// True if one more probe may be under way: at most `fall` overlap.
+    pub(crate) fn has_room(&self) -> bool {
+        self.outstanding.len() < self.settings.fall as usize
+    }
+
+    /// When the next probe shall start; `None` while the bound on overlapping probes is reached.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        if !self.has_room() {
+            return None;
+        }
+        let Some(latest) = self.latest_start else { return Some(self.first_due) };
+        let steady = !self.urgent
+            && match self.health {
+                Health::Unknown => self.errored && self.outstanding.is_empty(),
+                Health::Healthy => self.failures.is_empty() && self.outstanding.is_empty(),
+                Health::Unhealthy => self.successes.is_empty(),
+            };
+        Some(if steady { self.next_on_grid(latest) } else { latest + self.settings.fast_interval })
+    }
+
+    /// The first point of the grid after `latest`: start to start, whatever a burst in between did.
+    fn next_on_grid(&self, latest: Instant) -> Instant {
+        let interval = self.settings.interval;
+        let rounds = latest.saturating_duration_since(self.first_due).as_nanos() / interval.as_nanos() + 1;
+        match u32::try_from(rounds) {
+            Ok(rounds) if latest >= self.first_due => self.first_due + interval * rounds,
+            Ok(_) | Err(_) => latest + interval,
+        }
+    }
+
+    /// When what is known becomes too old to be known.
+    pub(crate) fn expiry(&self) -> Option<Instant> {
+        match self.health {
+            Health::Unknown => None,
+            Health::Healthy | Health::Unhealthy => {
+                self.newest_healthy.max(self.newest_failed).map(|newest| newest + self.settings.verdict_lifetime())
+            }
+        }
+    }
+
+    pub(crate) fn begin(&mut self, id: ProbeId, now: Instant) {
+        self.outstanding.push((id, now));
+        self.latest_start = Some(now);
+    }
+
+    /// True if `id` is under way here.
+    pub(crate) fn awaits(&self, id: ProbeId) -> bool {
+        self.outstanding.iter().any(|(outstanding, _)| *outstanding == id)
+    }
+
+    /// Ends the probe `id` without a verdict, because the prober could not work.
+    pub(crate) fn end_without_verdict(&mut self, id: ProbeId) {
+        self.outstanding.retain(|(outstanding, _)| *outstanding != id);
+        self.errored = true;
+    }
+
+    /// Takes the verdict of the probe `id`, which began at `started`.
+    ///
+    /// Gives back the probes that it has made superfluous. Those begun later go on if `in_step`, because other
+    /// decisions wait for them.
+    pub(crate) fn end(&mut self, id: ProbeId, started: Instant, verdict: &Verdict, in_step: bool) -> Vec<ProbeId> {
+        self.outstanding.retain(|(outstanding, _)| *outstanding != id);
+        self.errored = false;
+        if self.void_before.is_some_and(|void| started < void) {
+            return Vec::new();
+        }
+        match &verdict.reason {
+            None => self.end_healthy(started, in_step),
+            Some(reason) => {
+                self.end_failed(started, reason, verdict.conclusive);
+                Vec::new()
+            }
+        }
+    }
+
+    fn end_healthy(&mut self, started: Instant, in_step: bool) -> Vec<ProbeId> {
+        self.newest_healthy = self.newest_healthy.max(Some(started));
+        self.failures.retain(|failure| *failure > started);
+        self.first_failure = self.failures.first().copied();
+        if self.newest_failed.is_none_or(|failed| failed < started) {
+            self.successes.push(started);
+            if self.successes.len() >= self.settings.rise as usize {
+                self.health = Health::Healthy;
+                self.successes.clear();
+            }
+        }
+        let burst_ends = self.health == Health::Healthy && self.failures.is_empty() && !in_step;
+        let superfluous = |start: Instant| burst_ends || start < started;
+        let dropped = self.outstanding.iter().filter(|(_, start)| superfluous(*start)).map(|(id, _)| *id).collect();
+        self.outstanding.retain(|(_, start)| !superfluous(*start));
+        dropped
+    }
+
+    fn end_failed(&mut self, started: Instant, reason: &Reason, conclusive: bool) {
+        if self.newest_healthy.is_some_and(|healthy| healthy >= started) {
+            return;
+        }
+        if self.newest_failed.is_none_or(|failed| failed <= started) {
+            self.newest_failed = Some(started);
+            self.reason = Some(reason.clone());
+        }
+        self.successes.clear();
+        let at = self.failures.partition_point(|failure| *failure <= started);
+        self.failures.insert(at, started);
+        self.first_failure = self.first_failure.min(Some(started)).or(Some(started));
+        if self.failures.len() >= self.settings.fall as usize {
+            self.health = Health::Unhealthy;
+            let surplus = self.failures.len() - self.settings.fall as usize;
+            self.failures.drain(..surplus);
+        }
+        if conclusive {
+            self.health = Health::Unhealthy;
+        }
+    }
+
+    /// Forgets what has become too old. True if that changed anything.
+    pub(crate) fn expire(&mut self, now: Instant) -> bool {
+        let expired = self.expiry().is_some_and(|expiry| now > expiry);
+        if expired {
+            self.forget();
+        }
+        expired
+    }
+
+    /// Probes at the fast interval, whatever is known, until told otherwise.
+    pub(crate) fn urge(&mut self, urgent: bool) {
+        self.urgent = urgent;
+    }
+
+    /// Makes every verdict of a probe begun before `now` say nothing.
+    ///
+    /// Gives back the probes that were under way: they are superfluous.
+    pub(crate) fn void(&mut self, now: Instant) -> Vec<ProbeId> {
+        self.forget();
+        self.void_before = Some(now);
+        self.outstanding.drain(..).map(|(id, _)| id).collect()
+    }
+
+    fn forget(&mut self) {
+        self.health = Health::Unknown;
+        self.failures.clear();
+        self.first_failure = None;
+        self.successes.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn settings() -> HealthSettings {
+        HealthSettings { interval: 1000 * MS, fast_interval: 250 * MS, timeout: 500 * MS, fall: 3, rise: 2 }
+    }
+
+    struct Bench {
+        track: Track,
+        t0: Instant,
+        next: ProbeId,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let t0 = Instant::now();
+            Self { track: Track::new(settings(), t0), t0, next: 0 }
+        }
+
+        fn at(&self, ms: u32) -> Instant {
+            self.t0 + ms * MS
+        }
+
+        fn begin(&mut self, ms: u32) -> (ProbeId, Instant) {
+            self.next += 1;
+            let at = self.at(ms);
+            self.track.begin(self.next, at);
+            (self.next, at)
+        }
+
+        fn ok(&mut self, (id, at): (ProbeId, Instant)) -> Vec<ProbeId> {
+            self.track.end(id, at, &Verdict::healthy(), false)
+        }
+
+        fn fail(&mut self, (id, at): (ProbeId, Instant)) {
+            self.track.end(id, at, &Verdict::unhealthy(Reason::Refused), false);
+        }
+
+        fn up() -> Self {
+            let mut bench = Self::new();
+            for ms in [0, 250] {
+                let probe = bench.begin(ms);
+                bench.ok(probe);
+            }
+            assert_eq!(bench.track.health(), Health::Healthy);
+            bench
+        }
+    }
+
+    #[test]
+    fn a_target_that_was_never_probed_is_unknown() {
+        assert_eq!(Bench::new().track.health(), Health::Unknown);
+    }
+
+    #[test]
+    fn rise_healthy_verdicts_turn_a_target_up_and_fall_failed_ones_turn_it_down() {
+        let mut bench = Bench::up();
+        for ms in [1000, 1250] {
+            let probe = bench.begin(ms);
+            bench.fail(probe);
+        }
+        assert_eq!(bench.track.health(), Health::Healthy);
+        let probe = bench.begin(1500);
+        bench.fail(probe);
+        assert_eq!(bench.track.health(), Health::Unhealthy);
+        for (ms, health) in [(2000, Health::Unhealthy), (2250, Health::Healthy)] {
+            let probe = bench.begin(ms);
+            bench.ok(probe);
+            assert_eq!(bench.track.health(), health);
+        }
+    }
+
+    #[test]
+    fn verdicts_count_in_the_order_in_which_their_probes_started() {
+        let mut bench = Bench::up();
+        let early = bench.begin(1000);
+        let late = bench.begin(1250);
+        bench.ok(late);
+        bench.fail(early);
+        assert_eq!(bench.track.failures(), 0, "a healthy verdict of a later probe cancels it");
+    }
+
+    #[test]
+    fn a_late_healthy_verdict_leaves_the_failures_of_probes_begun_after_it() {
+        let mut bench = Bench::up();
+        let slow = bench.begin(1000);
+        for ms in [1250, 1500] {
+            let probe = bench.begin(ms);
+            bench.fail(probe);
+        }
+        bench.ok(slow);
+        assert_eq!(bench.track.failures(), 2);
+    }
+
+    #[test]
+    fn a_healthy_verdict_ends_the_burst_and_drops_its_outstanding_probes() {
+        let mut bench = Bench::up();
+        let slow = bench.begin(1000);
+        let second = bench.begin(1250);
+        let third = bench.begin(1500);
+        assert_eq!(bench.ok(second), vec![slow.0, third.0]);
+        assert_eq!(bench.track.due(), Some(bench.at(2000)), "back on the grid");
+    }
+
+    #[test]
+    fn an_unanswered_probe_is_followed_at_the_fast_interval_up_to_fall_at_once() {
+        let mut bench = Bench::up();
+        for (ms, next) in [(1000, Some(1250)), (1250, Some(1500)), (1500, None)] {
+            bench.begin(ms);
+            assert_eq!(bench.track.due(), next.map(|next| bench.at(next)));
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_down_is_probed_at_the_interval_until_it_answers() {
+        let mut bench = Bench::up();
+        for ms in [1000, 1250, 1500] {
+            let probe = bench.begin(ms);
+            bench.fail(probe);
+        }
+        assert_eq!(bench.track.due(), Some(bench.at(2000)));
+        let probe = bench.begin(2000);
+        bench.ok(probe);
+        assert_eq!(bench.track.due(), Some(bench.at(2250)));
+    }
+
+    #[test]
+    fn a_verdict_older_than_its_lifetime_is_unknown() {
+        let mut bench = Bench::up();
+        let lifetime = 250 + 1000 + 500 + 3 * 250;
+        assert!(!bench.track.expire(bench.at(lifetime)));
+        assert!(bench.track.expire(bench.at(lifetime + 1)));
+        assert_eq!(bench.track.health(), Health::Unknown);
+    }
+
+    #[test]
+    fn a_conclusive_verdict_needs_no_fall() {
+        let mut bench = Bench::up();
+        let (id, at) = bench.begin(1000);
+        bench.track.end(id, at, &Verdict::unhealthy(Reason::Refused).conclusive(), false);
+        assert_eq!(bench.track.health(), Health::Unhealthy);
+    }
+
+    #[test]
+    fn a_prober_that_cannot_work_changes_nothing() {
+        let mut bench = Bench::up();
+        for ms in [1000, 2000, 3000, 4000] {
+            let (id, _) = bench.begin(ms);
+            bench.track.end_without_verdict(id);
+        }
+        assert_eq!((bench.track.health(), bench.track.failures()), (Health::Healthy, 0));
+    }
+
+    #[test]
+    fn voided_verdicts_do_not_count_even_when_they_arrive_later() {
+        let mut bench = Bench::up();
+        let old = bench.begin(1000);
+        bench.track.void(bench.at(1100));
+        bench.fail(old);
+        assert_eq!((bench.track.health(), bench.track.failures()), (Health::Unknown, 0));
+    }
+}

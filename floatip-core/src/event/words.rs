@@ -1,0 +1,178 @@
+//! Events in words, for logs, and which of them an operator should look at.
+
+use std::fmt;
+
+use super::EventKind;
+use crate::node::NodeId;
+
+impl EventKind {
+    /// True if an operator should look at it.
+    pub fn is_trouble(&self) -> bool {
+        match self {
+            Self::NodeWentDown { .. }
+            | Self::NodeBecameUnknown { .. }
+            | Self::ProbeErrored { .. }
+            | Self::ProbeWarned { .. }
+            | Self::AddressFoundFree {}
+            | Self::AddressHeldByStranger { .. }
+            | Self::ProviderUnreadable { .. }
+            | Self::AddressUnreachable { .. }
+            | Self::MoveRetargeted { .. }
+            | Self::ReleaseForced { .. }
+            | Self::MoveFailed { .. }
+            | Self::VerificationFailed { .. }
+            | Self::VerificationImpossible { .. }
+            | Self::FloatingIpStuck { .. }
+            | Self::PlacementUnsettled { .. }
+            | Self::CandidateNotReady { .. }
+            | Self::AllNodesDown {}
+            | Self::NoCandidate { .. }
+            | Self::HolderUnreachableButServing { .. }
+            | Self::Frozen { .. }
+            | Self::LeaseLost {}
+            | Self::RecoverySuppressed { .. }
+            | Self::ClockJumped { .. }
+            | Self::StateNotSaved { .. } => true,
+            Self::NodeCameUp { .. }
+            | Self::HolderChanged { .. }
+            | Self::ProviderReadable {}
+            | Self::AddressReachable {}
+            | Self::MoveStarted { .. }
+            | Self::StepFinished { .. }
+            | Self::MoveFinished(_)
+            | Self::PlacementSettled { .. }
+            | Self::CandidateReady { .. }
+            | Self::AllNodesDownEnded {}
+            | Self::Paused { .. }
+            | Self::Resumed {}
+            | Self::Acknowledged {}
+            | Self::NodeDrained { .. }
+            | Self::NodeUndrained { .. }
+            | Self::FailbackDue { .. }
+            | Self::LeaseAcquired { .. } => false,
+        }
+    }
+}
+
+/// A node, or the word for its absence.
+struct OrNobody<'a>(&'a Option<NodeId>);
+
+impl fmt::Display for OrNobody<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_ref().map_or("no node", NodeId::as_str))
+    }
+}
+
+/// One sentence for logs: what happened and, where it is not plain, what it means.
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NodeWentDown { node, failures, reason } => {
+                write!(f, "{node} went down after {failures} failed probes: {reason}")
+            }
+            Self::NodeCameUp { node } => write!(f, "{node} came up"),
+            Self::NodeBecameUnknown { node } => write!(f, "{node} became unknown: no verdict is recent enough"),
+            Self::ProbeErrored { node, probe, error, .. } => {
+                write!(f, "the {probe} probe of {} could not work, which says nothing of it: {error}", OrNobody(node))
+            }
+            Self::ProbeWarned { node, probe, warning } => {
+                write!(f, "the {probe} probe of {} warned: {warning}", OrNobody(node))
+            }
+            Self::HolderChanged { from: None, to: Some(to) } => write!(f, "the address is on {to}"),
+            Self::HolderChanged { from, to } => {
+                write!(f, "the holder changed from {} to {}", OrNobody(from), OrNobody(to))
+            }
+            Self::AddressFoundFree {} => write!(f, "nobody holds the address: agreeing reads show it free"),
+            Self::AddressHeldByStranger { description } => {
+                write!(f, "the address is on {description}, which is no node; it is left alone")
+            }
+            Self::ProviderUnreadable { error } => {
+                write!(f, "the provider could not be read, so the holder is unknown and nothing moves: {error}")
+            }
+            Self::ProviderReadable {} => write!(f, "the provider could be read again"),
+            Self::AddressUnreachable { node, reason } => {
+                write!(f, "{node} answers, but the floating address does not: {reason}")
+            }
+            Self::AddressReachable {} => write!(f, "the floating address answers again"),
+            Self::MoveStarted { id, from, to, cause, .. } => {
+                write!(f, "move {id} started from {} to {to} ({})", OrNobody(from), cause.as_str())
+            }
+            Self::StepFinished { step, duration, .. } => write!(f, "step {} took {duration:.1?}", step.as_str()),
+            Self::MoveRetargeted { from, to, reason, .. } => {
+                write!(f, "the move goes to {to} instead of {from}: {reason}")
+            }
+            Self::ReleaseForced { node, .. } => write!(
+                f,
+                "the release from {} is forced: its device index may stay unusable and its instance metadata stale \
+                 until it is stopped and started",
+                OrNobody(node)
+            ),
+            Self::MoveFinished(receipt) => {
+                write!(
+                    f,
+                    "move {} finished: the address is on {} after {:.1?}",
+                    receipt.id, receipt.to, receipt.duration
+                )
+            }
+            Self::MoveFailed { id, error, unchanged, .. } => {
+                let state = if *unchanged { "; nothing was changed" } else { "" };
+                write!(f, "move {id} failed: {error}{state}")
+            }
+            Self::VerificationFailed { node, reason, .. } => {
+                write!(f, "the service on {node} did not answer through the floating address in time")?;
+                reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
+            }
+            Self::VerificationImpossible { .. } => {
+                write!(f, "the floating address was never healthy from here, so the move could not be verified")
+            }
+            Self::FloatingIpStuck { id, error } => {
+                write!(f, "move {id} is stuck past its point of no return and will be retried; please look: {error}")
+            }
+            Self::PlacementUnsettled { node } => {
+                write!(f, "the claim for {node} is not settled yet; it is being repaired")
+            }
+            Self::PlacementSettled { node } => write!(f, "the claim for {node} is settled"),
+            Self::CandidateNotReady { node, reason } => write!(f, "{node} cannot take the address: {reason}"),
+            Self::CandidateReady { node } => write!(f, "{node} can take the address now"),
+            Self::AllNodesDown {} => {
+                write!(f, "every node went down at once: the monitor suspects its own network and holds")
+            }
+            Self::AllNodesDownEnded {} => write!(f, "a node answered again: older verdicts no longer count"),
+            Self::NoCandidate { holder } => {
+                write!(f, "the address stays on {}, because no other node may receive it", OrNobody(holder))
+            }
+            Self::HolderUnreachableButServing { node } => {
+                write!(f, "{node} does not answer by its own host but serves through the floating address: no move")
+            }
+            Self::Frozen { moves } => {
+                write!(f, "frozen after {moves} moves within the window: nothing moves until an operator resumes")
+            }
+            Self::Paused { reason, duration } => {
+                write!(f, "paused by an operator")?;
+                duration.map_or(Ok(()), |duration| write!(f, " for {duration:?}"))?;
+                reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
+            }
+            Self::Resumed {} => write!(f, "automatic moves are resumed"),
+            Self::Acknowledged {} => write!(f, "the freeze was acknowledged by an operator"),
+            Self::NodeDrained { node } => write!(f, "{node} was drained by an operator: it is no candidate"),
+            Self::NodeUndrained { node } => write!(f, "the draining of {node} was ended by an operator"),
+            Self::FailbackDue { node } => {
+                write!(f, "{node} is preferred and well again: `floatip move` brings the address back")
+            }
+            Self::RecoverySuppressed { from, to, cause } => write!(
+                f,
+                "recoveries are switched off: a {} from {} to {to} was not made",
+                cause.as_str(),
+                OrNobody(from)
+            ),
+            Self::ClockJumped { by } => {
+                write!(f, "the monitor stood still or its clock was set, by {by:.1?}: older verdicts no longer count")
+            }
+            Self::LeaseAcquired { epoch } => write!(f, "the lease was acquired with epoch {}", epoch.0),
+            Self::LeaseLost {} => write!(f, "the lease was lost: this monitor moves nothing"),
+            Self::StateNotSaved { error } => {
+                write!(f, "the state could not be written, so a restart would forget pauses and moves: {error}")
+            }
+        }
+    }
+}
