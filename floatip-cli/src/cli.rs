@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::command;
-use crate::config::{Config, Purpose};
+use crate::config::{self, ConfigError};
 use crate::control;
 use crate::exit::{self, Failure, Outcome};
 use crate::logging::{self, LogFormat};
@@ -45,6 +45,7 @@ enum Command {
     /// Monitor the nodes and move the addresses: the service itself.
     #[command(after_help = "\
 SIGTERM and SIGINT end it cleanly (a move past its point of no return is finished first); a second one at once.
+SIGHUP changes nothing: start it anew to read the configuration again.
 
 Exit codes: 0 ended by a signal, 2 configuration, 7 another monitor is running, 1 anything else
 With --once: 0 healthy, 10 moved, 1 failed, 7 another monitor is running, 2 configuration")]
@@ -103,10 +104,12 @@ impl MonitorArgs {
     pub(crate) fn socket(&self) -> Result<PathBuf, Failure> {
         let configured = match (&self.control, &self.config) {
             (Some(control), _) => return Ok(control.clone()),
-            (None, Some(config)) => Config::load(config, Purpose::Check)?.control,
-            (None, None) => {
-                Config::load(Path::new(DEFAULT_CONFIG), Purpose::Check).ok().and_then(|config| config.control)
-            }
+            (None, Some(config)) => config::control_of(config)?,
+            (None, None) => match config::control_of(Path::new(DEFAULT_CONFIG)) {
+                Ok(configured) => configured,
+                // An operator need not have a file that only the monitor may read.
+                Err(ConfigError::Unreadable { .. } | ConfigError::Invalid { .. }) => None,
+            },
         };
         Ok(configured.unwrap_or_else(|| control::DEFAULT_SOCKET.into()))
     }

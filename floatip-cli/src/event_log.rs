@@ -24,7 +24,7 @@ impl EventLog {
         open(path).map_err(|source| Failure::File {
             action: "write the event log",
             path: path.to_owned(),
-            hint: "",
+            hint: " (its folder must be there, and this user must be allowed to write there)",
             source,
         })?;
         Ok(Self { path: path.to_owned(), missed: 0 })
@@ -34,7 +34,7 @@ impl EventLog {
         let path = self.path.clone();
         let line = format!("{event}\n");
         // Not on the threads that drive a failover: a network file system may hang.
-        let written = tokio::task::spawn_blocking(move || open(&path)?.write_all(line.as_bytes())).await;
+        let written = tokio::task::spawn_blocking(move || write(&path, &line)).await;
         match written.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
             Ok(()) if self.missed > 0 => {
                 info!(missed = self.missed, "the event log can be written again");
@@ -49,6 +49,16 @@ impl EventLog {
             }
         }
     }
+}
+
+/// Appends the whole line or none of it: half a line, as of a full disk, would spoil the next one.
+fn write(path: &Path, line: &str) -> io::Result<()> {
+    let mut file = open(path)?;
+    let before = file.metadata()?.len();
+    file.write_all(line.as_bytes()).inspect_err(|_| {
+        // What is no regular file has no length to restore.
+        file.set_len(before).ok();
+    })
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use serde_json::json;
 
 use crate::cli::ConfigArgs;
-use crate::config::{Config, FloatingIpConfig, Purpose, defaults};
+use crate::config::{Config, ConfigError, Diagnostic, FloatingIpConfig, Purpose, Severity, defaults};
 use crate::exit::{Failure, Outcome};
 use crate::output;
 
@@ -26,7 +26,18 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     if args.defaults {
         return print_defaults(args.json);
     }
-    let config = Config::load(&args.config.config, Purpose::Check)?;
+    let config = match Config::load(&args.config.config, Purpose::Check) {
+        Err(ConfigError::Invalid { file, found }) if args.json => {
+            let lines = |severity| {
+                let such = found.iter().filter(|diagnostic| diagnostic.severity == severity);
+                such.map(Diagnostic::line).collect::<Vec<_>>()
+            };
+            let (errors, warnings) = (lines(Severity::Error), lines(Severity::Warning));
+            output::json(&json!({ "floating_ips": [], "errors": errors, "warnings": warnings }))?;
+            return Err(ConfigError::Invalid { file, found }.into());
+        }
+        loaded => loaded?,
+    };
     for warning in &config.warnings {
         anstream::eprintln!("{warning}\n");
     }

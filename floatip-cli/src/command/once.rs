@@ -1,10 +1,12 @@
 //! `floatip run --once`: one full decision for each floating IP, and out.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use floatip_core::{EventKind, Handle, Health, NodeId, Notice, Orchestrator, State, Status, Subscription};
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, interval, timeout};
 
@@ -26,7 +28,12 @@ enum Decision {
     Failed { state: String },
 }
 
-pub(super) async fn run(config: &Config, orchestrator: Orchestrator, stop: Stop) -> Result<Outcome, Failure> {
+pub(super) async fn run(
+    config: &Config,
+    orchestrator: Orchestrator,
+    stop: Stop,
+    json: bool,
+) -> Result<Outcome, Failure> {
     let watch = Watch::new(config, &orchestrator.handle());
     let (decided, decision) = oneshot::channel();
     let watching = tokio::spawn(async move {
@@ -45,14 +52,36 @@ pub(super) async fn run(config: &Config, orchestrator: Orchestrator, stop: Stop)
         .await;
     let decisions =
         watching.await.map_err(|panic| Failure::System { action: "decide", source: std::io::Error::other(panic) })?;
-    for (name, decision) in &decisions {
-        match decision {
-            Decision::Healthy { holder } => output::line(format_args!("{name}: healthy on {holder}"))?,
-            Decision::Moved { holder } => output::line(format_args!("{name}: moved to {holder}"))?,
-            Decision::Failed { state } => output::line(format_args!("{name}: failed: {state}"))?,
+    if json {
+        let told: Vec<_> = decisions.iter().map(|(name, decision)| decision.json(name)).collect();
+        output::json(&json!({ "floating_ips": told }))?;
+    } else {
+        for (name, decision) in &decisions {
+            output::line(format_args!("{name}: {decision}"))?;
         }
     }
     Ok(outcome(&decisions))
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Healthy { holder } => write!(f, "healthy on {holder}"),
+            Self::Moved { holder } => write!(f, "moved to {holder}"),
+            Self::Failed { state } => write!(f, "failed: {state}"),
+        }
+    }
+}
+
+impl Decision {
+    fn json(&self, name: &str) -> Value {
+        let (result, holder, reason) = match self {
+            Self::Healthy { holder } => ("healthy", Some(holder), None),
+            Self::Moved { holder } => ("moved", Some(holder), None),
+            Self::Failed { state } => ("failed", None, Some(state)),
+        };
+        json!({ "name": name, "result": result, "holder": holder, "reason": reason })
+    }
 }
 
 fn outcome(decisions: &[(Arc<str>, Decision)]) -> Outcome {

@@ -45,6 +45,9 @@ struct Which {
     /// All floating IPs of the monitor.
     #[arg(long)]
     all: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -157,15 +160,21 @@ async fn each(
         None => status::read(client.status().await?)?.into_iter().map(|ip| ip.name).collect(),
     };
     let mut refused = None;
+    let mut told = Vec::new();
     for name in &names {
         match client.command(name, verb, Some(request)).await {
+            Ok(_) if which.json => told.push(json!({ "name": name, "result": done })),
             Ok(_) => output::line(format_args!("{name}: {done}"))?,
             Err(failure) if names.len() == 1 => return Err(failure),
             Err(failure) => {
                 anstream::eprintln!("{name}: {}", chain(&failure));
+                told.push(json!({ "name": name, "error": chain(&failure) }));
                 refused = Some(failure);
             }
         }
+    }
+    if which.json {
+        output::json(&json!({ "floating_ips": told }))?;
     }
     refused.map_or(Ok(Outcome::Done), Err)
 }

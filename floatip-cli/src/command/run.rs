@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// the run.
     #[arg(long)]
     once: bool,
+    /// With --once: print the decisions as JSON.
+    #[arg(long, requires = "once")]
+    json: bool,
 }
 
 pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
@@ -64,7 +67,7 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
         if config.state_dir.is_none() {
             warn!("without `state_dir` pauses and the bound on moves (max_moves) are forgotten after this run");
         }
-        once::run(&config, orchestrator, stop).await
+        once::run(&config, orchestrator, stop, args.json).await
     } else {
         serve(&config, orchestrator, &socket, newest, stop).await
     };
@@ -106,11 +109,18 @@ async fn serve(
 pub(super) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
-    /// SIGTERM and SIGINT ask for a clean end; a second one ends the process at once.
+    /// SIGTERM and SIGINT ask for a clean end; a second one ends the process at once. SIGHUP, which other daemons take
+    /// for "read the configuration again" and a closed terminal sends, ends nothing.
     fn on_signals() -> Result<Self, Failure> {
         let install = |kind| signal(kind).map_err(|source| Failure::System { action: "watch for signals", source });
         let mut term = install(SignalKind::terminate())?;
         let mut interrupt = install(SignalKind::interrupt())?;
+        let mut hangup = install(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                warn!("SIGHUP changes nothing: to read the configuration again, end with SIGTERM and start anew");
+            }
+        });
         let (tell, told) = watch::channel(false);
         tokio::spawn(async move {
             either(&mut term, &mut interrupt).await;

@@ -80,8 +80,12 @@ impl Config {
     /// Reads and validates a file, and finds all its faults at once.
     pub(crate) fn load(file: &Path, purpose: Purpose) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable { file: file.to_owned(), source };
-        let text = std::fs::read_to_string(file).map_err(unreadable)?;
-        Self::parse(file, &text, purpose).map_err(|found| ConfigError::Invalid { file: file.to_owned(), found })
+        let text = std::fs::read(file).map_err(unreadable)?;
+        let parsed = match str::from_utf8(&text) {
+            Ok(text) => Self::parse(file, text, purpose),
+            Err(error) => Err(not_utf8(file, &text, error.valid_up_to())),
+        };
+        parsed.map_err(|found| ConfigError::Invalid { file: file.to_owned(), found })
     }
 
     fn parse(file: &Path, text: &str, purpose: Purpose) -> Result<Self, Vec<Diagnostic>> {
@@ -102,6 +106,25 @@ impl Config {
             Some(_) | None => Err(found),
         }
     }
+}
+
+fn not_utf8(file: &Path, text: &[u8], at: usize) -> Vec<Diagnostic> {
+    let text = String::from_utf8_lossy(text);
+    let report = Report::new(file, &text);
+    report.error(at..at, "this byte is not UTF-8", "save the file as UTF-8, or leave the character out");
+    report.into_diagnostics()
+}
+
+/// The `control` of a file, if it has one. Whatever else is wrong there is no matter: the monitor may have been started
+/// before that, and has to be reached.
+pub(crate) fn control_of(file: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { file: file.to_owned(), source };
+    let text = std::fs::read(file).map_err(unreadable)?;
+    let text = String::from_utf8_lossy(&text);
+    let report = Report::new(file, &text);
+    let (document, _) = DeTable::parse_recoverable(&text);
+    let control = Table::root(&report, document.into_inner()).optional::<PathBuf>("control");
+    Ok(control.map(|control| report.resolve(control.get_ref())))
 }
 
 fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Config> {

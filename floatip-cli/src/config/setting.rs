@@ -1,6 +1,6 @@
 //! The types of settings that more than one table uses.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,9 @@ use super::table::{Fault, Setting};
 
 /// No duration of the file is longer: far more than any use, and far from what arithmetic could overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// How many bytes the name of a floating IP may have. A file's name has at most 255 on most file systems.
+const LONGEST_NAME: usize = 100;
 
 fn text<'a>(value: &'a DeValue<'_>) -> Result<&'a str, Fault> {
     value.as_str().ok_or(Fault::WrongType)
@@ -112,8 +115,42 @@ impl Setting for Host {
     const EXPECTED: &'static str = "an address or a DNS name, such as `host = \"172.16.11.10\"`";
 
     fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
-        text(value)?.parse().map_err(|error| Fault::invalid(format!("{error}"), format!("write {}", Self::EXPECTED)))
+        let written = text(value)?;
+        let bare = written.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).filter(|ip| is_ipv6(ip));
+        let hint = format!("write {}", Self::EXPECTED);
+        let host: Self = bare.unwrap_or(written).parse().map_err(|error| {
+            Fault::invalid(format!("{error}"), format!("{hint}, with a port `host = \"[fd00::5]:21\"`"))
+        })?;
+        match host.ip() {
+            Some(ip) if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) => {
+                Err(Fault::invalid(format!("{ip} is not the address of one machine"), hint))
+            }
+            None if !is_dns_name(host.name()) && !is_ipv6(host.name()) => {
+                Err(Fault::invalid(format!("{:?} is neither an IP address nor a DNS name", host.name()), hint))
+            }
+            Some(_) | None => Ok(host),
+        }
     }
+}
+
+/// True for an IPv6 address, also with a zone as in `fe80::1%eth0`.
+fn is_ipv6(text: &str) -> bool {
+    text.split_once('%').map_or(text, |(ip, _)| ip).parse::<Ipv6Addr>().is_ok()
+}
+
+/// # Source
+/// RFC 1123, section 2.1: letters, digits and hyphens, at most 255 characters, and a last label that no part of an IPv4
+/// address could be. Underscores occur in private zones.
+fn is_dns_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let fits = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.len() <= 253 && name.split('.').all(fits) && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Setting for NodeId {
@@ -147,6 +184,12 @@ impl Setting for Name {
             return Err(Fault::invalid(
                 format!("{:?} holds a slash", name.as_str()),
                 "files in `state_dir` bear the name: write it without",
+            ));
+        }
+        if name.as_str().starts_with(['.', '-']) || name.as_str().len() > LONGEST_NAME {
+            return Err(Fault::invalid(
+                "it cannot be the name of a file and of a command's argument",
+                format!("write at most {LONGEST_NAME} bytes, and no dot or hyphen at the beginning"),
             ));
         }
         Ok(Self(name.as_str().into()))

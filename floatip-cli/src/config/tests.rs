@@ -224,6 +224,26 @@ fn the_host_of_a_node_may_not_be_the_floating_address() {
 }
 
 #[test]
+fn a_host_that_no_machine_can_have_is_refused() {
+    for host in ["172.16.11.300", "10.0.0", "a/b", "[fd00::5", "fd00::5]:21", "-", "..", "a..b", "0.0.0.0", "224.0.0.1"]
+    {
+        let found = faults("172.16.11.10", host);
+        assert!(found.len() == 1 && found[0].starts_with("x.toml:11:8: `host`: "), "{host}: {found:?}");
+    }
+    for host in ["ftp-1", "ftp_1.corp.", "fd00::5", "[fd00::5]", "[fd00::5]:2121", "[fe80::1%eth0]:21", "a.b:21"] {
+        parse(&WHOLE.replace("172.16.11.10", host)).unwrap();
+    }
+}
+
+#[test]
+fn a_name_that_no_file_can_bear_is_refused() {
+    for name in ["..", ".x", "-x", "a/b", &"n".repeat(101)] {
+        let found = faults("name = \"ftp\"\n", &format!("name = \"{name}\"\n"));
+        assert!(found.len() == 1 && found[0].starts_with("x.toml:3:8: `name`: "), "{name}: {found:?}");
+    }
+}
+
+#[test]
 fn ports_tell_addresses_of_one_machine_apart() {
     let text = WHOLE
         .replace("172.16.11.30", "127.0.0.1:2120")

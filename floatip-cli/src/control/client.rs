@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
+use super::socket_hint;
 use crate::exit::Failure;
 
 /// How long a monitor may take to say what it knows. A move takes as long as it takes.
@@ -27,10 +28,10 @@ impl Client {
     pub(crate) async fn connect(socket: &Path) -> Result<Self, Failure> {
         if let Err(source) = UnixStream::connect(socket).await {
             let socket = socket.to_owned();
-            if source.kind() != io::ErrorKind::PermissionDenied {
+            if !matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) {
                 return Err(Failure::NoMonitor { socket, source });
             }
-            let hint = " (its owner and group only may: use sudo, or join the group)";
+            let hint = socket_hint(&source, " (its owner and group only may: use sudo, or join the group)");
             return Err(Failure::File { action: "talk to the monitor at", path: socket, hint, source });
         }
         let http = reqwest::Client::builder().unix_socket(socket).no_proxy().build()?;
@@ -70,7 +71,11 @@ async fn answer(request: RequestBuilder) -> Result<Value, Failure> {
     if status.is_success() {
         return Ok(body);
     }
-    let message = body["message"].as_str().or(body.as_str()).unwrap_or("the monitor gave no reason").to_owned();
+    let said = body["message"].as_str().or(body.as_str()).filter(|said| !said.is_empty());
+    let message = said.map_or_else(
+        || format!("the monitor answered {status}: is the name right, and is the monitor of this version?"),
+        str::to_owned,
+    );
     Err(match status {
         StatusCode::INTERNAL_SERVER_ERROR | StatusCode::SERVICE_UNAVAILABLE => Failure::MoveFailed(message),
         _ => Failure::Refused(message),

@@ -13,6 +13,8 @@
 mod client;
 mod server;
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 
 pub(crate) use client::Client;
@@ -20,6 +22,14 @@ pub(crate) use server::Server;
 
 /// Where a monitor listens, and where commands look for it, if nobody says otherwise.
 pub(crate) const DEFAULT_SOCKET: &str = "/run/floatip/control.sock";
+
+/// What an error of a Unix socket means for its path.
+fn socket_hint(error: &io::Error, otherwise: &'static str) -> &'static str {
+    if error.kind() == io::ErrorKind::InvalidInput {
+        return " (a Unix socket's path has about 100 bytes at most: choose a shorter one)";
+    }
+    otherwise
+}
 
 /// An operator's move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,10 +18,13 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use super::{DrainRequest, MoveRequest, PauseRequest};
+use super::{DrainRequest, MoveRequest, PauseRequest, socket_hint};
 use crate::exit::Failure;
 use crate::journal::Newest;
 use crate::lock;
+
+/// How many names are told to whoever used one that is not known.
+const MOST_NAMES: usize = 5;
 
 /// A bound control socket. It is removed when this is dropped.
 #[derive(Debug)]
@@ -55,7 +58,7 @@ impl Server {
         let failed = |source| Failure::File {
             action: "listen at",
             path: path.to_owned(),
-            hint: " (say with --control where this user may write)",
+            hint: socket_hint(&source, " (say with --control where this user may write)"),
             source,
         };
         // Nobody can connect before the mode is set, because nobody knows it by its name yet.
@@ -113,7 +116,7 @@ fn make_room(path: &Path) -> Result<(), Failure> {
 async fn status(State(monitor): State<Monitor>) -> Response {
     let statuses = match monitor.handle.status().await {
         Ok(statuses) => statuses,
-        Err(error) => return refusal(&error),
+        Err(error) => return refusal(&error, &[]),
     };
     let newest = monitor.newest.borrow().clone();
     match statuses.iter().map(|status| with_newest(status, &newest)).collect::<Result<Vec<_>, _>>() {
@@ -135,7 +138,7 @@ async fn switch_over(
 ) -> Response {
     let MoveRequest { to, force, dry_run, wait } = request;
     let Ok(to) = NodeId::new(&to) else {
-        return refusal(&CommandError::UnknownNode { floating_ip: name, node: to });
+        return refusal(&CommandError::UnknownNode { floating_ip: name, node: to }, &[]);
     };
     let switchover = Switchover::to(to).force(force).dry_run(dry_run).wait(wait);
     command(&monitor, &name, Command::Switchover(switchover)).await
@@ -182,18 +185,40 @@ async fn of_node(
 ) -> Response {
     match NodeId::new(&node) {
         Ok(node) => command(monitor, &name, wanted(node)).await,
-        Err(_) => refusal(&CommandError::UnknownNode { floating_ip: name, node }),
+        Err(_) => refusal(&CommandError::UnknownNode { floating_ip: name, node }, &[]),
     }
 }
 
 async fn command(monitor: &Monitor, name: &str, command: Command) -> Response {
     match monitor.handle.command(name, command).await {
         Ok(done) => Json(done).into_response(),
-        Err(error) => refusal(&error),
+        Err(error) => {
+            let known = known(&monitor.handle, &error).await;
+            refusal(&error, &known)
+        }
     }
 }
 
-fn refusal(error: &CommandError) -> Response {
+/// The names that may have been meant where one is not known, the most similar ones first.
+async fn known(handle: &Handle, error: &CommandError) -> Vec<String> {
+    let statuses = handle.status().await.unwrap_or_default();
+    let (unknown, mut names): (&str, Vec<_>) = match error {
+        CommandError::UnknownFloatingIp { name } => (name, statuses.iter().map(|ip| ip.name.to_string()).collect()),
+        CommandError::UnknownNode { floating_ip, node } => {
+            let nodes = statuses.iter().filter(|ip| *ip.name == **floating_ip).flat_map(|ip| &ip.nodes);
+            (node, nodes.map(|node| node.name.to_string()).collect())
+        }
+        CommandError::Refused { .. } | CommandError::MoveFailed { .. } | CommandError::Stopped | _ => {
+            return Vec::new();
+        }
+    };
+    let similarity = |name: &String| strsim::jaro_winkler(unknown, name);
+    names.sort_by(|a, b| similarity(b).total_cmp(&similarity(a)));
+    names.truncate(MOST_NAMES);
+    names
+}
+
+fn refusal(error: &CommandError, known: &[String]) -> Response {
     let status = match error {
         CommandError::UnknownFloatingIp { .. } | CommandError::UnknownNode { .. } => StatusCode::NOT_FOUND,
         CommandError::Refused { .. } => StatusCode::CONFLICT,
@@ -202,7 +227,10 @@ fn refusal(error: &CommandError) -> Response {
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let mut body = serde_json::to_value(error).unwrap_or_default();
-    body["message"] = Value::String(error.to_string());
+    body["message"] = Value::String(match known {
+        [] => error.to_string(),
+        names => format!("{error}; known: {}", names.join(", ")),
+    });
     (status, Json(body)).into_response()
 }
 

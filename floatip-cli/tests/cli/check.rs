@@ -80,6 +80,23 @@ fn what_is_not_toml_is_told_with_its_line() {
 }
 
 #[test]
+fn a_byte_that_is_not_utf_8_is_told_with_its_line() {
+    let desk = Desk::new(VALID);
+    std::fs::write(desk.path("floatip.toml"), [VALID.as_bytes(), b"# caf\xe9\n"].concat()).unwrap();
+    let ended = desk.run(&["check", "-c", "floatip.toml"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.starts_with("error: this byte is not UTF-8\n  --> floatip.toml:19:6\n"), "{}", ended.stderr);
+}
+
+#[test]
+fn json_tells_the_errors_of_a_file_too() {
+    let ended = Desk::new(&VALID.replace("172.16.11.30", "nonsense")).run(&["check", "-c", "floatip.toml", "--json"]);
+    assert_eq!(ended.code, Some(2));
+    let errors = &ended.json()["errors"];
+    assert!(errors[0].as_str().unwrap().starts_with("floatip.toml:3:11: `address`: \"nonsense\""), "{errors}");
+}
+
+#[test]
 fn a_password_that_is_not_there_is_only_a_warning_here() {
     let desk = Desk::new(VALID);
     let output = desk.command(&["check", "-c", "floatip.toml"]).env_remove("FTP_PASSWORD").output().unwrap();

@@ -5,6 +5,7 @@ mod brakes;
 mod check;
 mod command_line;
 mod monitor;
+mod operator;
 mod probe;
 mod readme;
 mod rig;

@@ -39,8 +39,8 @@ async fn an_operators_move_is_tried_refused_made_and_repeated() {
     assert_eq!((dry.code, dry.stdout.as_str()), (Some(0), "ftp: would move from ftp-1 to ftp-2\n"));
     assert_eq!(site.carrier().as_deref(), Some("i-0a1b2c3d4e5f60011"));
     for (arguments, reason) in [
-        (["move", "ftp", "--to", "ftp-3"], "error: ftp has no node named \"ftp-3\"\n"),
-        (["move", "a b/?", "--to", "ftp-2"], "error: there is no floating IP named \"a b/?\"\n"),
+        (["move", "ftp", "--to", "ftp-3"], "error: ftp has no node named \"ftp-3\"; known: ftp-1, ftp-2\n"),
+        (["move", "a b/?", "--to", "ftp-2"], "error: there is no floating IP named \"a b/?\"; known: ftp\n"),
     ] {
         let refused = site.ask(&arguments);
         assert_eq!((refused.code, refused.stderr.as_str()), (Some(6), reason));
