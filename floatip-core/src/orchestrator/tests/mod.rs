@@ -5,6 +5,7 @@ mod commands;
 mod moves;
 mod policy;
 mod rules;
+mod storm;
 mod threads;
 
 use std::sync::{Arc, Mutex};
