@@ -147,7 +147,8 @@ impl Engine {
         if self.reader.end(now, call, reading) {
             self.note_reading(now);
             if let Some(moving) = &mut self.moving {
-                moving.note_reading(now, throttled, &mut self.rng);
+                let asked = self.reader.asked().unwrap_or(now);
+                moving.note_reading(now, asked, throttled, &mut self.rng);
             }
             self.advance_move(now);
         }

@@ -43,6 +43,7 @@ pub(crate) struct Reader {
     failures: u32,
     retired: VecDeque<(Token, Instant)>,
     answered: Option<Instant>,
+    asked: Option<Instant>,
 }
 
 impl Reader {
@@ -56,6 +57,7 @@ impl Reader {
             failures: 0,
             retired: VecDeque::new(),
             answered: None,
+            asked: None,
         }
     }
 
@@ -80,6 +82,11 @@ impl Reader {
         self.answered
     }
 
+    /// When the read that was answered last had been asked for.
+    pub(crate) fn asked(&self) -> Option<Instant> {
+        self.asked
+    }
+
     pub(crate) fn is_reading(&self) -> bool {
         self.pending.is_some()
     }
@@ -101,6 +108,7 @@ impl Reader {
         };
         self.pending = None;
         self.answered = Some(now);
+        self.asked = Some(asked);
         let reading = reading.and_then(|placement| match placement.token() {
             Some(token) if self.is_retired(token, now) => Err(format!("the reading is stale: it shows {token} again")),
             Some(_) | None => Ok(placement),

@@ -33,12 +33,14 @@ pub(crate) struct Track {
     errored: bool,
     /// Probe at the fast interval, whatever is known.
     urgent: bool,
-    /// The first point of the grid on which steady probes stand.
+    /// When the first probe is due.
     first_due: Instant,
+    /// A point of the grid on which steady probes stand, at most one `interval` after the first probe.
+    grid: Instant,
 }
 
 impl Track {
-    pub(crate) fn new(settings: HealthSettings, first_due: Instant) -> Self {
+    pub(crate) fn new(settings: HealthSettings, first_due: Instant, grid: Instant) -> Self {
         Self {
             settings,
             health: Health::Unknown,
@@ -54,6 +56,7 @@ impl Track {
             errored: false,
             urgent: false,
             first_due,
+            grid,
         }
     }
 
@@ -114,8 +117,19 @@ impl Track {
     }
 
     /// True if one more probe may be under way: at most `fall` overlap.
-    pub(crate) fn has_room(&self) -> bool {
+    fn has_room(&self) -> bool {
         self.outstanding.len() < self.settings.fall as usize
+    }
+
+    /// True if one more probe may be under way in step with the holder's: as many again, so that evidence which is as
+    /// fresh as the holder's last failure need not wait for a place.
+    pub(crate) fn has_room_in_step(&self) -> bool {
+        self.outstanding.len() < 2 * self.settings.fall as usize
+    }
+
+    /// True if a single failed verdict turns the target down, so that nothing can be suspected beforehand.
+    pub(crate) fn falls_at_once(&self) -> bool {
+        self.settings.fall == 1
     }
 
     /// When the next probe shall start; `None` while the bound on overlapping probes is reached.
@@ -136,11 +150,9 @@ impl Track {
     /// The first point of the grid after `latest`: start to start, whatever a burst in between did.
     fn next_on_grid(&self, latest: Instant) -> Instant {
         let interval = self.settings.interval;
-        let rounds = latest.saturating_duration_since(self.first_due).as_nanos() / interval.as_nanos() + 1;
-        match u32::try_from(rounds) {
-            Ok(rounds) if latest >= self.first_due => self.first_due + interval * rounds,
-            Ok(_) | Err(_) => latest + interval,
-        }
+        let Some(since) = latest.checked_duration_since(self.grid) else { return self.grid };
+        let rounds = u32::try_from(since.as_nanos() / interval.as_nanos() + 1);
+        rounds.map_or(latest + interval, |rounds| self.grid + interval * rounds)
     }
 
     /// When what is known becomes too old to be known.
@@ -280,7 +292,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let t0 = Instant::now();
-            Self { track: Track::new(settings(), t0), t0, next: 0 }
+            Self { track: Track::new(settings(), t0, t0), t0, next: 0 }
         }
 
         fn at(&self, ms: u32) -> Instant {

@@ -55,7 +55,11 @@ impl Watched {
             .filter(|(_, check)| wanted(check))
             .map(|(index, check)| Line {
                 check: index,
-                track: Track::new(check.health, origin + phase(check, salt)),
+                track: Track::new(
+                    check.health,
+                    origin + share(check.health.fast_interval, salt),
+                    origin + share(check.health.interval, salt),
+                ),
                 error: None,
                 warnings: Vec::new(),
             })
@@ -80,10 +84,10 @@ impl Watched {
     }
 }
 
-/// The first probe comes within one fast interval, so that little time passes until everything is known; its place in
-/// there spreads the steady probes as well.
-fn phase(check: &CheckSettings, salt: u64) -> Duration {
-    check.health.fast_interval.mul_f64((salt >> 32) as f64 / 2_f64.powi(32))
+/// The part of an interval that spreads probes evenly: the first ones over a fast interval, so that little time passes
+/// until everything is known, and the steady ones over the whole interval.
+fn share(interval: Duration, salt: u64) -> Duration {
+    interval.mul_f64((salt >> 32) as f64 / 2_f64.powi(32))
 }
 
 /// When the holder began to fail, and who could then have borne witness that the network works.
@@ -263,7 +267,7 @@ impl Watch {
     pub(crate) fn demand(&mut self, subject: Subject, since: Instant, now: Instant) {
         for index in 0..self.subject(subject).lines.len() {
             let track = &self.subject(subject).lines[index].track;
-            if !track.started_since(since) && track.has_room() {
+            if !track.started_since(since) && track.has_room_in_step() {
                 self.begin(subject, index, now);
             }
         }
@@ -491,8 +495,10 @@ impl Watch {
             for index in 0..self.subject(subject).lines.len() {
                 if self.subject(subject).lines[index].track.due().is_some_and(|due| due <= now) {
                     self.begin(subject, index, now);
-                    in_step |=
-                        holder.is_some_and(|holder| subject == Subject::Node(holder) && self.is_suspect(holder, now));
+                    let at_once = self.subject(subject).lines[index].track.falls_at_once();
+                    in_step |= holder.is_some_and(|holder| {
+                        subject == Subject::Node(holder) && (at_once || self.is_suspect(holder, now))
+                    });
                 }
             }
         }

@@ -134,15 +134,14 @@ impl Move {
         matches!(self.sent, Some((_, Outcome::OnTheWire(_))))
     }
 
-    /// Sets the time of the next look, after one was answered.
-    pub(super) fn note_reading(&mut self, now: Instant, throttled: bool, rng: &mut fastrand::Rng) {
+    /// Sets the time of the next look, after one that was asked for at `asked` was answered.
+    pub(super) fn note_reading(&mut self, now: Instant, asked: Instant, throttled: bool, rng: &mut fastrand::Rng) {
         self.throttled = if throttled { self.throttled + 1 } else { 0 };
-        self.next_read = now
-            + if throttled {
-                backoff(self.throttled, Duration::from_millis(400), Duration::from_secs(5), rng)
-            } else {
-                cadence(now.saturating_duration_since(self.poll_from))
-            };
+        self.next_read = if throttled {
+            now + backoff(self.throttled, Duration::from_millis(400), Duration::from_secs(5), rng)
+        } else {
+            now.max(asked + cadence(now.saturating_duration_since(self.poll_from)))
+        };
     }
 
     /// When the placement is to be read next.
