@@ -118,6 +118,9 @@ pub(crate) async fn acknowledge(args: &ResumeArgs) -> Result<Outcome, Failure> {
 pub(crate) struct DrainArgs {
     /// The node, in every floating IP that has one of this name.
     node: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     monitor: MonitorArgs,
 }
@@ -139,9 +142,17 @@ async fn of_node(args: &DrainArgs, verb: &str, done: &str) -> Result<Outcome, Fa
         return Err(Failure::Refused(format!("no floating IP has a node named {:?}", args.node)));
     }
     let request = DrainRequest { node: args.node.clone() };
+    let mut told = Vec::new();
     for ip in names {
-        client.command(&ip.name, verb, Some(&request)).await?;
-        output::line(format_args!("{}: {} is {done}", ip.name, args.node))?;
+        let answer = client.command(&ip.name, verb, Some(&request)).await?;
+        if args.json {
+            told.push(json!({ "name": ip.name, "node": args.node, "result": answer["result"] }));
+        } else {
+            output::line(format_args!("{}: {} is {done}", ip.name, args.node))?;
+        }
+    }
+    if args.json {
+        output::json(&json!({ "floating_ips": told }))?;
     }
     Ok(Outcome::Done)
 }

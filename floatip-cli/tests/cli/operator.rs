@@ -16,12 +16,16 @@ async fn a_closed_terminal_does_not_end_the_monitor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pause_resume_and_once_report_in_json() {
+async fn what_operators_do_is_reported_in_json() {
     let site = Site::new().await;
     let monitor = site.monitor(&[]);
     for (arguments, result) in [(["pause", "--all", "--json"], "paused"), (["resume", "ftp", "--json"], "resumed")] {
         let ended = site.ask(&arguments);
         assert_eq!(ended.json(), json!({ "floating_ips": [{ "name": "ftp", "result": result }] }));
+    }
+    for (verb, result) in [("drain", "drained"), ("undrain", "undrained")] {
+        let told = json!({ "name": "ftp", "node": "ftp-2", "result": result });
+        assert_eq!(site.ask(&[verb, "ftp-2", "--json"]).json(), json!({ "floating_ips": [told] }));
     }
     monitor.end("-TERM");
     let ended = site.ask(&["run", "--once", "--json"]);
