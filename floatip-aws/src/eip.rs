@@ -36,7 +36,8 @@ const DISASSOCIATE: &str = "DisassociateAddress";
 /// # What it changes besides
 /// An instance that receives the address loses its automatic public IP address, and does not always get one back: a
 /// monitor on such an instance may lose its own way to EC2. A private address that has another Elastic IP address would
-/// lose it silently: [`ready`](AddressMover::ready) and every claim look first, and refuse such a node.
+/// lose it silently: [`ready`](AddressMover::ready) and every claim look first, and refuse such a node. The security
+/// groups are those of the interface that receives it.
 ///
 /// # Source
 /// Amazon EC2 API Reference: AssociateAddress, DisassociateAddress, DescribeAddresses.

@@ -41,6 +41,10 @@ const MODIFY: &str = "ModifyNetworkInterfaceAttribute";
 /// are, and a refusal teaches one more. A forced detach may leave the index that the interface had unusable until the
 /// instance is stopped and started: until [`ready`] sees that it was, or the process ends, it is not used again there.
 ///
+/// # What goes with it
+/// Its addresses, security groups and Elastic IP addresses. ENA Express and queue settings belong to the attachment, and
+/// are lost.
+///
 /// # Zones, VPCs and accounts
 /// The instances must be in the interface's Availability Zone and account. EC2 has attached secondary interfaces to
 /// instances of another VPC of the same zone since October 2023, so [`ready`] leaves it to EC2 to refuse that.

@@ -13,7 +13,7 @@ impl Ec2 {
     pub(crate) async fn living_instance(&self, call: Call<'_>, id: &str) -> Result<Instance, MoveError> {
         let instance = match self.instance(id).await {
             Err(MoveError::NotFound { .. }) => {
-                let reason = format!("{id} is not in {}; give the node another instance or Region", self.region());
+                let reason = format!("{id} is not in {} and this account; give the node another", self.region());
                 return Err(call.impossible(reason));
             }
             instance => instance?,

@@ -102,7 +102,7 @@ impl EipMover {
     async fn interface(&self, id: &str) -> Result<NetworkInterface, MoveError> {
         match self.ec2.network_interface(id).await {
             Err(MoveError::NotFound { .. }) => {
-                let reason = format!("{id} is not in {}; give the node another one", self.ec2.region());
+                let reason = format!("{id} is not in {} and this account; give the node another", self.ec2.region());
                 Err(Call::request(ASSOCIATE, &self.allocation).impossible(reason))
             }
             interface => interface,
