@@ -121,9 +121,10 @@ async fn a_monitor_that_was_stopped_says_so_and_trusts_nothing_from_before() {
     tokio::time::sleep(std::time::Duration::from_secs(8)).await;
     monitor.signal("-CONT");
     monitor.read_until("stood still");
+    // The event log is written after the log; new verdicts come after both.
+    site.status_until(|status| status["state"] == "serving").await;
     let by = happened(&site, "clock_jumped")["by_ms"].as_f64().unwrap();
     assert!(by > 5000.0, "{by}");
-    site.status_until(|status| status["state"] == "serving").await;
     assert_eq!(site.carrier().as_deref(), Some("i-0a1b2c3d4e5f60011"));
 }
 
