@@ -413,3 +413,6 @@ fn backoff(attempts: u32, base: Duration, most: Duration, rng: &mut fastrand::Rn
     let full = base.saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1).min(16))).min(most);
     full.mul_f64(0.5 + rng.f64() / 2.0)
 }
+
+#[cfg(test)]
+mod tests;

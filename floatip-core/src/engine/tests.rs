@@ -1,0 +1,261 @@
+//! One move of an engine alone, without driver or clock: the finer points of requests, tokens, leases and budget.
+
+use super::*;
+use crate::command::Switchover;
+use crate::health::HealthSettings;
+use crate::lease::Epoch;
+use crate::mover::{Capabilities, ReleaseMode, Strategy, Token};
+use crate::node::{FloatingIp, Node};
+use crate::policy::{Policy, Verify};
+
+const MS: Duration = Duration::from_millis(1);
+const S: Duration = Duration::from_secs(1);
+
+fn id(name: &str) -> NodeId {
+    NodeId::new(name).unwrap()
+}
+
+fn held(node: &str, token: &str) -> Placement {
+    Placement::held(id(node), Token::generation(token))
+}
+
+fn unknown() -> MoveError {
+    MoveError::OutcomeUnknown { call: "release", resource: "it".into(), source: "no reply".into() }
+}
+
+fn conflict() -> MoveError {
+    MoveError::Conflict { call: "release", resource: "it".into(), source: "stale".into() }
+}
+
+/// An engine whose probes never answer, and whose readings show what the test says.
+struct Bench {
+    engine: Engine,
+    now: Instant,
+    placement: Placement,
+    requests: Vec<(Instant, Action)>,
+    events: Vec<EventKind>,
+    saved: Option<Durable>,
+    answers: Vec<Result<Done, CommandError>>,
+}
+
+impl Bench {
+    fn new(leased: bool) -> Self {
+        let now = Instant::now();
+        let check = CheckSettings { kind: "tcp", health: HealthSettings::default(), direct: true, verifies: false };
+        let settings = Settings {
+            floating_ip: FloatingIp::new("ftp", "10.0.0.30").unwrap(),
+            nodes: vec![Node::new("a", "10.0.0.1").unwrap(), Node::new("b", "10.0.0.2").unwrap()],
+            checks: vec![check],
+            movers: vec![Capabilities::new(Strategy::ReleaseFirst).can_force(true)],
+            policy: Policy { verify: Verify::Off, ..Policy::default() },
+            leased,
+            sweep: 10 * S,
+            origin: now,
+            seed: 7,
+        };
+        let mut bench = Self {
+            engine: Engine::new(now, settings, &Durable::default()),
+            now,
+            placement: held("a", "1"),
+            requests: Vec::new(),
+            events: Vec::new(),
+            saved: None,
+            answers: Vec::new(),
+        };
+        bench.run(S);
+        bench
+    }
+
+    /// Lets so much time pass.
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            while let Some(action) = self.engine.poll_action() {
+                match action {
+                    Action::Locate { call, .. } => {
+                        self.engine.handle_reading(self.now, call, Ok(self.placement.clone()));
+                    }
+                    Action::Ready { call, .. } => {
+                        self.engine.handle_readiness(self.now, call, Ok(Readiness::Ready));
+                    }
+                    Action::Release { .. } | Action::Claim { .. } => self.requests.push((self.now, action)),
+                    Action::Save(durable) => self.saved = Some(durable),
+                    Action::Answer { result, .. } => self.answers.push(result),
+                    Action::Probe { .. } | Action::DropProbe { .. } => {}
+                }
+            }
+            self.events.extend(std::iter::from_fn(|| self.engine.poll_event()));
+            match self.engine.poll_timeout().filter(|due| *due <= end) {
+                Some(due) => {
+                    self.now = due;
+                    self.engine.handle_timeout(due);
+                }
+                None => break,
+            }
+        }
+        self.now = end;
+    }
+
+    fn switch(&mut self) {
+        let command = Command::Switchover(Switchover::to(id("b")).force(true));
+        self.engine.handle_command(self.now, 1, command);
+        self.run(Duration::ZERO);
+    }
+
+    /// Answers the newest request.
+    #[track_caller]
+    fn reply(&mut self, reply: Result<Accepted, MoveError>) {
+        let Some((_, Action::Release { call, .. } | Action::Claim { call, .. })) = self.requests.last() else {
+            panic!("there is no request");
+        };
+        let call = *call;
+        self.engine.handle_reply(self.now, call, reply);
+        self.run(Duration::ZERO);
+    }
+
+    fn failed(&self) -> Option<bool> {
+        self.events
+            .iter()
+            .find_map(|event| if let EventKind::MoveFailed { unchanged, .. } = event { Some(*unchanged) } else { None })
+    }
+}
+
+#[test]
+fn a_move_goes_by_release_and_claim_and_each_carries_what_was_read() {
+    let mut bench = Bench::new(false);
+    bench.switch();
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Free;
+    bench.run(S);
+    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
+    bench.placement = held("b", "2");
+    bench.run(S);
+    assert!(matches!(&bench.answers[..], [Ok(Done::Moved(receipt))] if receipt.to == id("b")), "{:?}", bench.answers);
+    let seen: Vec<_> = bench.requests.iter().map(|(_, request)| request).collect();
+    assert!(
+        matches!(&seen[..], [Action::Release { seen: from, mode: ReleaseMode::Graceful, .. }, Action::Claim { seen: Placement::Free, .. }] if *from == held("a", "1")),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn an_operators_move_does_not_count_towards_the_next_freeze() {
+    let mut bench = Bench::new(false);
+    bench.switch();
+    bench.reply(Ok(Accepted::without_token()));
+    assert_eq!(bench.saved.expect("the point of no return is remembered").move_ages, []);
+}
+
+#[test]
+fn a_request_is_sent_only_if_its_call_must_end_before_the_lease_does() {
+    for (age, sent) in [(7400 * MS, true), (7600 * MS, false)] {
+        let mut bench = Bench::new(true);
+        bench.engine.handle_grant(bench.now, bench.now, Some(Grant::new(Epoch(1), 10 * S)));
+        bench.run(age);
+        bench.switch();
+        assert_eq!(bench.requests.len() == 1, sent, "a grant of 10 s, {age:?} old, for a call of 2 s");
+    }
+}
+
+#[test]
+fn a_lease_that_is_lost_past_the_point_of_no_return_ends_the_move() {
+    let mut bench = Bench::new(true);
+    bench.engine.handle_grant(bench.now, bench.now, Some(Grant::new(Epoch(1), 10 * S)));
+    bench.switch();
+    bench.reply(Ok(Accepted::without_token()));
+    bench.engine.handle_grant(bench.now, bench.now, None);
+    bench.run(S);
+    assert_eq!(bench.failed(), Some(false));
+    assert!(bench.engine.is_at_rest());
+}
+
+#[test]
+fn a_release_that_lost_a_race_ends_the_move_and_is_not_sent_again() {
+    let mut bench = Bench::new(false);
+    bench.switch();
+    bench.reply(Err(conflict()));
+    bench.run(60 * S);
+    assert_eq!((bench.failed(), bench.requests.len()), (Some(true), 1));
+}
+
+#[test]
+fn a_release_of_unknown_outcome_is_repeated_only_after_a_pause_and_a_reading() {
+    let mut bench = Bench::new(false);
+    bench.switch();
+    bench.reply(Err(unknown()));
+    let replied = bench.now;
+    bench.run(240 * MS);
+    assert_eq!(bench.requests.len(), 1);
+    bench.run(S);
+    assert_eq!(bench.requests.len(), 2);
+    assert!(bench.requests[1].0 >= replied + 250 * MS);
+}
+
+#[test]
+fn after_a_release_of_unknown_outcome_one_reading_of_free_is_enough() {
+    let mut bench = Bench::new(false);
+    bench.switch();
+    bench.reply(Err(unknown()));
+    bench.placement = Placement::Free;
+    bench.run(S);
+    assert!(matches!(&bench.requests[1].1, Action::Claim { seen: Placement::Free, .. }), "{:?}", bench.requests);
+}
+
+#[test]
+fn without_a_release_of_our_own_one_reading_of_free_is_not_enough() {
+    let mut bench = Bench::new(false);
+    bench.placement = Placement::Free;
+    bench.switch();
+    bench.run(1900 * MS);
+    assert_eq!(bench.requests.len(), 0);
+    bench.run(S);
+    assert!(matches!(&bench.requests[..], [(_, Action::Claim { .. })]), "{:?}", bench.requests);
+}
+
+#[test]
+fn the_token_of_a_release_of_unknown_outcome_is_believed_when_it_shows_again() {
+    let mut bench = Bench::new(false);
+    bench.switch();
+    bench.reply(Err(unknown()));
+    bench.placement = Placement::Free;
+    bench.run(S);
+    bench.placement = held("a", "1");
+    bench.reply(Err(conflict()));
+    bench.run(S);
+    assert_eq!(bench.engine.status(bench.now).holder, Some(id("a")), "that Free was stale, not this");
+}
+
+#[test]
+fn the_token_of_an_accepted_release_shows_stale_readings_once_the_address_was_free() {
+    let mut bench = Bench::new(false);
+    bench.switch();
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Free;
+    bench.run(S);
+    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
+    bench.placement = held("a", "1");
+    bench.run(5 * S);
+    assert_eq!((bench.requests.len(), bench.failed()), (2, None), "the reading is stale");
+    bench.placement = held("b", "2");
+    bench.run(S);
+    assert!(matches!(&bench.answers[..], [Ok(Done::Moved(_))]));
+}
+
+#[test]
+fn a_forced_move_to_a_node_that_is_impossible_asks_again_only_after_pauses() {
+    let mut bench = Bench::new(false);
+    bench.switch();
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Free;
+    bench.run(S);
+    let end = bench.now + 30 * S;
+    while bench.now < end {
+        let claims = bench.requests.len();
+        let (reason, source) = ("no slot".to_owned(), "refused".into());
+        bench.reply(Err(MoveError::Impossible { call: "claim", resource: "it".into(), reason, source }));
+        while bench.requests.len() == claims && bench.now < end {
+            bench.run(10 * MS);
+        }
+    }
+    assert!((3..20).contains(&bench.requests.len()), "{} requests in half a minute", bench.requests.len());
+}
