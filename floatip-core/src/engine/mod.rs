@@ -38,7 +38,6 @@ use decision::Hold;
 use moving::Move;
 use observation::Repair;
 use reader::{Knowledge, Reader};
-use readiness::READY_RETRY;
 use watch::{Subject, Watch};
 
 /// How long a grant must still be valid beyond the longest that a call may take, for a request to be sent under it.
@@ -55,6 +54,7 @@ pub struct Engine {
     repair: Option<Repair>,
     impossible: Vec<Option<String>>,
     asked_ready: Vec<Option<CallId>>,
+    announced_unready: Vec<bool>,
     next_ready: Vec<Instant>,
     hold: Hold,
     /// Nodes that an operator has drained.
@@ -97,6 +97,7 @@ impl Engine {
             repair: None,
             impossible: vec![None; nodes],
             asked_ready: vec![None; nodes],
+            announced_unready: vec![false; nodes],
             next_ready: vec![now; nodes],
             hold: Hold::None,
             pause: Pause::remembered(now, remembered),
@@ -168,12 +169,7 @@ impl Engine {
     /// Takes the answer of [`Action::Ready`]. An error leaves the node what it was.
     pub fn handle_readiness(&mut self, now: Instant, call: CallId, answer: Result<Readiness, MoveError>) {
         if let Some(node) = self.asked_ready.iter().position(|asked| *asked == Some(call)) {
-            self.asked_ready[node] = None;
-            match answer {
-                Ok(Readiness::Ready) => self.set_impossible(now, node, None),
-                Ok(Readiness::Impossible { reason }) => self.set_impossible(now, node, Some(reason)),
-                Err(_) => self.next_ready[node] = now + READY_RETRY,
-            }
+            self.note_readiness(now, node, answer);
         }
         self.turn(now);
     }

@@ -4,14 +4,32 @@ use std::time::{Duration, Instant};
 
 use super::{Action, Engine};
 use crate::event::EventKind;
+use crate::mover::{MoveError, Readiness};
 
 /// How often it is asked whether the nodes could take the address.
 const READY_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// How often it is asked of a node that could not.
-pub(super) const READY_RETRY: Duration = Duration::from_secs(60);
+const READY_RETRY: Duration = Duration::from_secs(60);
 
 impl Engine {
+    pub(super) fn note_readiness(&mut self, now: Instant, node: usize, answer: Result<Readiness, MoveError>) {
+        self.asked_ready[node] = None;
+        let known = answer.is_ok();
+        let announced = std::mem::replace(&mut self.announced_unready[node], !known);
+        match answer {
+            Ok(Readiness::Ready) => self.set_impossible(now, node, None),
+            Ok(Readiness::Impossible { reason }) => self.set_impossible(now, node, Some(reason)),
+            Err(error) => {
+                self.next_ready[node] = now + READY_RETRY;
+                if !announced {
+                    let (node, error) = (self.id(node), crate::chain(&error));
+                    self.events.push_back(EventKind::ReadinessUnknown { node, error });
+                }
+            }
+        }
+    }
+
     pub(super) fn set_impossible(&mut self, now: Instant, node: usize, reason: Option<String>) {
         self.next_ready[node] = now + if reason.is_some() { READY_RETRY } else { READY_INTERVAL };
         let id = self.id(node);

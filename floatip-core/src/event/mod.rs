@@ -316,6 +316,14 @@ pub enum EventKind {
         /// What prevents it, and what to do.
         reason: String,
     },
+    /// It could not be found out whether a node could take the address, so it stays what it was. Said once until it
+    /// can be found out again.
+    ReadinessUnknown {
+        /// The node.
+        node: NodeId,
+        /// What is wrong, with its causes.
+        error: String,
+    },
     /// A node that could not take the address can now.
     CandidateReady {
         /// The node.

@@ -25,6 +25,7 @@ impl EventKind {
             | Self::FloatingIpStuck { .. }
             | Self::PlacementUnsettled { .. }
             | Self::CandidateNotReady { .. }
+            | Self::ReadinessUnknown { .. }
             | Self::AllNodesDown {}
             | Self::NoCandidate { .. }
             | Self::HolderUnreachableButServing { .. }
@@ -133,6 +134,9 @@ impl fmt::Display for EventKind {
             }
             Self::PlacementSettled { node } => write!(f, "the claim for {node} is settled"),
             Self::CandidateNotReady { node, reason } => write!(f, "{node} cannot take the address: {reason}"),
+            Self::ReadinessUnknown { node, error } => {
+                write!(f, "whether {node} could take the address is not known: {error}")
+            }
             Self::CandidateReady { node } => write!(f, "{node} can take the address now"),
             Self::AllNodesDown {} => {
                 write!(f, "every node went down at once: the monitor suspects its own network and holds")

@@ -90,3 +90,17 @@ async fn a_node_that_is_not_ready_is_asked_again_every_minute() {
     assert_eq!(monitor.count(|kind| matches!(kind, EventKind::CandidateNotReady { .. })), 1);
     monitor.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn readiness_that_cannot_be_found_out_is_told_once_and_leaves_the_node_a_candidate() {
+    let mut mover = mover(Strategy::ReleaseFirst);
+    mover.expect_locate().returning(|| Ok(held("a", "1")));
+    let denied = || MoveError::Denied { call: "ready", resource: "b".into(), source: "no permission".into() };
+    mover.expect_ready().times(10..=11).returning(move |_| Err(denied()));
+    let world = world_with(mover);
+    let monitor = world.monitor();
+    sleep(10 * 60 * S).await;
+    assert_eq!(monitor.count(|kind| matches!(kind, EventKind::ReadinessUnknown { .. })), 1);
+    assert_eq!(monitor.status().await.nodes[1].not_ready, None);
+    monitor.stop().await;
+}
