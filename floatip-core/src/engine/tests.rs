@@ -7,6 +7,7 @@ use crate::lease::Epoch;
 use crate::mover::{Capabilities, ReleaseMode, Strategy, Token};
 use crate::node::{FloatingIp, Node};
 use crate::policy::{Policy, Verify};
+use crate::probe::Reason;
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
@@ -27,12 +28,15 @@ fn conflict() -> MoveError {
     MoveError::Conflict { call: "release", resource: "it".into(), source: "stale".into() }
 }
 
-/// An engine whose probes never answer, and whose readings show what the test says.
+/// An engine whose readings show what the test says.
 struct Bench {
     engine: Engine,
     now: Instant,
     placement: Placement,
+    /// The node that refuses; the others are well. No probe is ever answered while this is not said.
+    sick: Option<&'static str>,
     requests: Vec<(Instant, Action)>,
+    asked_ready: Vec<Instant>,
     events: Vec<EventKind>,
     saved: Option<Durable>,
     answers: Vec<Result<Done, CommandError>>,
@@ -57,7 +61,9 @@ impl Bench {
             engine: Engine::new(now, settings, &Durable::default()),
             now,
             placement: held("a", "1"),
+            sick: None,
             requests: Vec::new(),
+            asked_ready: Vec::new(),
             events: Vec::new(),
             saved: None,
             answers: Vec::new(),
@@ -76,11 +82,17 @@ impl Bench {
                         self.engine.handle_reading(self.now, call, Ok(self.placement.clone()));
                     }
                     Action::Ready { call, .. } => {
+                        self.asked_ready.push(self.now);
                         self.engine.handle_readiness(self.now, call, Ok(Readiness::Ready));
                     }
                     Action::Release { .. } | Action::Claim { .. } => self.requests.push((self.now, action)),
                     Action::Save(durable) => self.saved = Some(durable),
                     Action::Answer { result, .. } => self.answers.push(result),
+                    Action::Probe { id, node: Some(node), .. } if self.sick.is_some() => {
+                        let sick = self.sick == Some(node.as_str());
+                        let verdict = if sick { Verdict::unhealthy(Reason::Refused) } else { Verdict::healthy() };
+                        self.engine.handle_probe(self.now, id, self.now, Ok(verdict));
+                    }
                     Action::Probe { .. } | Action::DropProbe { .. } => {}
                 }
             }
@@ -258,4 +270,69 @@ fn a_forced_move_to_a_node_that_is_impossible_asks_again_only_after_pauses() {
         }
     }
     assert!((3..20).contains(&bench.requests.len()), "{} requests in half a minute", bench.requests.len());
+}
+
+#[test]
+fn a_release_that_is_throttled_is_repeated_ever_more_rarely() {
+    let mut bench = Bench::new(false);
+    bench.switch();
+    let mut pauses = Vec::new();
+    for round in 1..6 {
+        let refused = bench.now;
+        bench.reply(Err(MoveError::Throttled { call: "release", source: "slow down".into() }));
+        while bench.requests.len() == round {
+            bench.run(10 * MS);
+        }
+        pauses.push(bench.requests[round].0 - refused);
+    }
+    assert!(pauses[0] >= 100 * MS && pauses[4] >= 1600 * MS, "{pauses:?}");
+}
+
+#[test]
+fn a_failover_that_failed_is_begun_again_only_after_a_pause() {
+    let mut bench = Bench::new(false);
+    bench.sick = Some("");
+    bench.run(60 * S);
+    bench.sick = Some("a");
+    while bench.requests.is_empty() {
+        bench.run(10 * MS);
+    }
+    for round in 1..5 {
+        let refused = bench.now;
+        bench.reply(Err(conflict()));
+        while bench.requests.len() == round {
+            bench.run(10 * MS);
+        }
+        assert!(bench.requests[round].0 >= refused + 500 * MS, "round {round}");
+    }
+}
+
+#[test]
+fn a_stuck_move_asks_again_who_could_take_the_address() {
+    let mut bench = Bench::new(false);
+    bench.switch();
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Free;
+    bench.run(S);
+    bench.reply(Err(MoveError::Denied { call: "claim", resource: "it".into(), source: "no".into() }));
+    assert!(!bench.engine.moving.as_ref().is_none_or(|moving| moving.stuck().is_none()));
+    bench.asked_ready.clear();
+    let stuck = bench.now;
+    bench.engine.set_impossible(stuck, 1, Some("no slot".to_owned()));
+    bench.run(61 * S);
+    assert!(!bench.asked_ready.is_empty());
+}
+
+#[test]
+fn a_request_waits_until_a_repair_is_off_the_wire() {
+    let mut bench = Bench::new(false);
+    bench.placement = Placement::Held { node: id("a"), token: Token::generation("1"), settled: false };
+    bench.run(10 * S);
+    assert!(matches!(&bench.requests[..], [(_, Action::Claim { to, .. })] if *to == id("a")), "{:?}", bench.requests);
+    bench.switch();
+    bench.run(2 * S);
+    assert_eq!(bench.requests.len(), 1);
+    bench.reply(Ok(Accepted::without_token()));
+    bench.run(S);
+    assert!(matches!(&bench.requests[1..], [(_, Action::Release { .. })]), "{:?}", bench.requests);
 }

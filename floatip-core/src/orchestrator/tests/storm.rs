@@ -2,6 +2,7 @@
 //!
 //! `FLOATIP_STORM=N` runs N scenarios instead of 300; `FLOATIP_STORM_SEED=S` runs scenario S alone and tells its story.
 
+mod cuts;
 mod ledger;
 mod witness;
 
