@@ -28,6 +28,10 @@ fn conflict() -> MoveError {
     MoveError::Conflict { call: "release", resource: "it".into(), source: "stale".into() }
 }
 
+fn denied() -> MoveError {
+    MoveError::Denied { call: "claim", resource: "it".into(), source: "no".into() }
+}
+
 /// An engine whose readings show what the test says.
 struct Bench {
     engine: Engine,
@@ -45,7 +49,7 @@ struct Bench {
 impl Bench {
     fn new(leased: bool) -> Self {
         let now = Instant::now();
-        let check = CheckSettings { kind: "tcp", health: HealthSettings::default(), direct: true, verifies: false };
+        let check = CheckSettings { kind: "tcp", health: HealthSettings::default(), direct: true, verifies: true };
         let settings = Settings {
             floating_ip: FloatingIp::new("ftp", "10.0.0.30").unwrap(),
             nodes: vec![Node::new("a", "10.0.0.1").unwrap(), Node::new("b", "10.0.0.2").unwrap()],
@@ -109,7 +113,11 @@ impl Bench {
     }
 
     fn switch(&mut self) {
-        let command = Command::Switchover(Switchover::to(id("b")).force(true));
+        self.switch_by(true);
+    }
+
+    fn switch_by(&mut self, force: bool) {
+        let command = Command::Switchover(Switchover::to(id("b")).force(force));
         self.engine.handle_command(self.now, 1, command);
         self.run(Duration::ZERO);
     }
@@ -314,7 +322,7 @@ fn a_stuck_move_asks_again_who_could_take_the_address() {
     bench.reply(Ok(Accepted::without_token()));
     bench.placement = Placement::Free;
     bench.run(S);
-    bench.reply(Err(MoveError::Denied { call: "claim", resource: "it".into(), source: "no".into() }));
+    bench.reply(Err(denied()));
     assert!(!bench.engine.moving.as_ref().is_none_or(|moving| moving.stuck().is_none()));
     bench.asked_ready.clear();
     let stuck = bench.now;
@@ -335,4 +343,56 @@ fn a_request_waits_until_a_repair_is_off_the_wire() {
     bench.reply(Ok(Accepted::without_token()));
     bench.run(S);
     assert!(matches!(&bench.requests[1..], [(_, Action::Release { .. })]), "{:?}", bench.requests);
+}
+
+#[test]
+fn an_accepted_release_is_forced_only_when_its_time_is_over() {
+    let mut bench = Bench::new(false);
+    bench.switch();
+    bench.reply(Ok(Accepted::without_token()));
+    bench.run(24 * S);
+    assert_eq!(bench.requests.len(), 1);
+    bench.run(2 * S);
+    let last = bench.requests.last();
+    assert!(matches!(last, Some((_, Action::Release { mode: ReleaseMode::Forced, .. }))), "{last:?}");
+}
+
+#[test]
+fn a_release_of_a_holder_that_is_well_and_serves_is_never_forced_unless_an_operator_insists() {
+    let mut bench = Bench::new(false);
+    bench.sick = Some("");
+    bench.run(10 * S);
+    bench.switch_by(false);
+    bench.reply(Ok(Accepted::without_token()));
+    bench.run(26 * S);
+    assert_eq!(bench.requests.len(), 1);
+    assert!(bench.events.iter().any(|event| matches!(event, EventKind::FloatingIpStuck { .. })), "{:?}", bench.events);
+    assert!(bench.engine.is_at_rest(), "stopping loses nothing that the next start does not resume");
+}
+
+#[test]
+fn an_address_that_somebody_assigned_anew_to_the_old_holder_is_not_taken_away_again() {
+    let mut bench = Bench::new(false);
+    bench.switch();
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = held("a", "2");
+    bench.run(60 * S);
+    assert_eq!((bench.requests.len(), bench.failed()), (1, Some(false)));
+}
+
+#[test]
+fn a_claim_of_a_stuck_move_that_was_accepted_and_never_shows_is_sent_again() {
+    let mut bench = Bench::new(false);
+    bench.switch();
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Free;
+    bench.run(S);
+    bench.reply(Err(denied()));
+    bench.run(10 * S);
+    let claims = bench.requests.len();
+    bench.reply(Ok(Accepted::without_token()));
+    bench.run(59 * S);
+    assert_eq!(bench.requests.len(), claims);
+    bench.run(62 * S);
+    assert!(bench.requests.len() > claims);
 }
