@@ -101,6 +101,11 @@ impl Track {
         self.outstanding.iter().any(|(_, start)| *start >= since)
     }
 
+    /// When the newest probe began.
+    pub(crate) fn latest_start(&self) -> Option<Instant> {
+        self.latest_start
+    }
+
     /// True if any probe was begun at `since` or later.
     pub(crate) fn started_since(&self, since: Instant) -> bool {
         self.latest_start.is_some_and(|start| start >= since)

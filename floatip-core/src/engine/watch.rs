@@ -485,32 +485,29 @@ impl Watch {
     /// Begins every probe that is due. While the holder is suspect, the others and the address are probed in step with
     /// it, so that there is evidence as fresh as its newest failure (rule 1, rule 3).
     pub(crate) fn begin_due(&mut self, now: Instant, holder: Option<usize>) {
-        let mut in_step = false;
-        let subjects = holder
-            .map(Subject::Node)
-            .into_iter()
-            .chain((0..self.nodes.len()).map(Subject::Node))
-            .chain([Subject::Address]);
-        for subject in subjects.collect::<Vec<_>>() {
+        let subjects = || (0..self.nodes.len()).map(Subject::Node).chain([Subject::Address]);
+        let (subjects, first) = (subjects().collect::<Vec<_>>(), holder.map(Subject::Node));
+        for subject in first.into_iter().chain(subjects.iter().copied()) {
             for index in 0..self.subject(subject).lines.len() {
                 if self.subject(subject).lines[index].track.due().is_some_and(|due| due <= now) {
                     self.begin(subject, index, now);
-                    let at_once = self.subject(subject).lines[index].track.falls_at_once();
-                    in_step |= holder.is_some_and(|holder| {
-                        subject == Subject::Node(holder) && (at_once || self.is_suspect(holder, now))
-                    });
                 }
             }
         }
-        if in_step {
-            let candidates = (0..self.nodes.len())
-                .filter(|node| Some(*node) != holder && self.nodes[*node].health != Health::Unhealthy)
-                .map(Subject::Node)
-                .chain([Subject::Address]);
-            for subject in candidates.collect::<Vec<_>>() {
-                self.demand(subject, now, now);
+        let Some(newest) = holder.and_then(|holder| self.newest_start_in_step(holder, now)) else { return };
+        for subject in subjects {
+            let health = self.subject(subject).health;
+            if Some(subject) != first && (subject == Subject::Address || health != Health::Unhealthy) {
+                self.demand(subject, newest, now);
             }
         }
+    }
+
+    /// When the holder's newest probe began, if the others shall have one that began no earlier.
+    fn newest_start_in_step(&self, holder: usize, now: Instant) -> Option<Instant> {
+        let lines = &self.nodes[holder].lines;
+        let wanted = self.is_suspect(holder, now) || lines.iter().any(|line| line.track.falls_at_once());
+        lines.iter().filter_map(|line| line.track.latest_start()).max().filter(|_| wanted)
     }
 
     /// When the next probe is due or the next verdict becomes too old.
