@@ -2,15 +2,24 @@
 
 use super::super::*;
 
+/// Gives the nodes other hosts, so that they are probed at other phases.
+fn spread(world: &mut World, salt: u32) {
+    for node in &mut world.setup.nodes {
+        node.host = format!("{}-{salt}.example", node.id).parse().unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cut_moves_nothing_whenever_it_begins() {
     for names in [&["a", "b"][..], &["a", "b", "c"]] {
         for begins in (0..2000).step_by(83) {
-            let world = World::of(names);
+            let mut world = World::of(names);
+            spread(&mut world, begins);
             let monitor = world.settled().await;
             sleep(begins * MS).await;
             world.probe.set_everywhere(Some(Answer::Hang));
             sleep(13 * S).await;
+            assert_eq!(monitor.status().await.state, State::AllNodesDown, "a cut {begins} ms after the start");
             world.probe.set_everywhere(None);
             sleep(10 * S).await;
             assert!(!monitor.moved(), "a cut {begins} ms after the start: {:#?}", monitor.seen());
@@ -21,7 +30,8 @@ async fn a_cut_moves_nothing_whenever_it_begins() {
 #[tokio::test(start_paused = true)]
 async fn a_standby_that_comes_back_during_a_cut_takes_nothing() {
     for ends in (0..2000).step_by(83) {
-        let world = World::two();
+        let mut world = World::two();
+        spread(&mut world, ends);
         let monitor = world.settled().await;
         world.refuse("b");
         sleep(10 * S).await;
