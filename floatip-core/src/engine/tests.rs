@@ -323,7 +323,7 @@ fn a_stuck_move_asks_again_who_could_take_the_address() {
     bench.placement = Placement::Free;
     bench.run(S);
     bench.reply(Err(denied()));
-    assert!(!bench.engine.moving.as_ref().is_none_or(|moving| moving.stuck().is_none()));
+    assert!(bench.engine.moving.as_ref().is_some_and(|moving| moving.stuck().is_some()));
     bench.asked_ready.clear();
     let stuck = bench.now;
     bench.engine.set_impossible(stuck, 1, Some("no slot".to_owned()));
@@ -395,4 +395,15 @@ fn a_claim_of_a_stuck_move_that_was_accepted_and_never_shows_is_sent_again() {
     assert_eq!(bench.requests.len(), claims);
     bench.run(62 * S);
     assert!(bench.requests.len() > claims);
+}
+
+#[test]
+fn an_answer_to_an_older_read_is_ignored_while_a_newer_one_is_under_way() {
+    let now = Instant::now();
+    let mut reader = Reader::new();
+    reader.begin(7, now);
+    reader.abandon();
+    reader.begin(8, now);
+    assert!(!reader.end(now, 7, Ok(Placement::Free)));
+    assert!(reader.end(now, 8, Ok(held("a", "1"))));
 }
