@@ -86,10 +86,15 @@ async fn a_request_that_was_applied_but_answered_500_is_not_repeated() {
 
 #[tokio::test]
 async fn stale_reads_delay_a_move_and_do_not_lead_it_astray() {
-    all_land(|rig| {
-        rig.simulator.faults().set(Scope::Describes, Fault::StaleBy(Duration::from_millis(700)), When::Always);
-    })
-    .await;
+    for kind in ALL {
+        let rig = lands(kind, |rig| {
+            rig.simulator.faults().set(Scope::Describes, Fault::StaleBy(Duration::from_millis(700)), When::Always);
+        })
+        .await;
+        let takes = rig.simulator.journal().of(kind.take());
+        assert_eq!(takes.len(), 1, "what was applied was requested again: {takes:?}");
+        rig.stop().await;
+    }
 }
 
 #[tokio::test]
