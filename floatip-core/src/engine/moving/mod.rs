@@ -198,7 +198,7 @@ impl Engine {
             let error = "the lease was lost; whoever holds it goes on".to_owned();
             return self.fail(now, Ending::Failed, error);
         }
-        if !moving.committed && !self.may_go_on(now) {
+        if !moving.committed && moving.phase == Phase::Placing && !self.may_go_on(now) {
             return;
         }
         let Some(moving) = &self.moving else { return };
@@ -247,7 +247,10 @@ impl Engine {
     /// Compares the newest reading with what is wanted.
     pub(super) fn advance_move(&mut self, now: Instant) {
         let Some(moving) = &self.moving else { return };
-        if moving.is_on_the_wire() || !moving.committed && !self.may_go_on(now) {
+        if moving.is_on_the_wire() {
+            return;
+        }
+        if !moving.committed && moving.phase == Phase::Placing && !self.may_go_on(now) {
             return;
         }
         let Some(seen) = self.reader.placement().cloned() else { return };

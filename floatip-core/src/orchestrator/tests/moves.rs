@@ -365,3 +365,25 @@ async fn a_forced_switchover_to_an_impossible_node_does_not_hammer_the_provider(
     assert!(requests <= 20, "{requests} requests in a minute");
     assert_eq!(world.provider.holder(), Some(id("a")), "the address lands where it can");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_was_there_already_is_verified_and_not_sent_elsewhere() {
+    let world = World::of(&["a", "b", "c"]);
+    let monitor = world.settled().await;
+    // Somebody else moves it to b just before the operator does; then b dies while it is being verified.
+    world.provider.put_on(&id("b"));
+    world.probe.set_floating(&id("b"), Some(Answer::Hang));
+    let to_b = Command::Switchover(Switchover::to(id("b")).wait(false));
+    monitor.handle.command("ftp", to_b).await.unwrap();
+    sleep(2 * S).await;
+    world.refuse("b");
+    let down = |kind: &EventKind| matches!(kind, EventKind::NodeWentDown { node, .. } if *node == id("b"));
+    monitor.event("the death of b", 10 * S, down).await;
+    world.probe.set_floating(&id("b"), Some(Answer::Healthy));
+    sleep(90 * S).await;
+    for kind in monitor.seen() {
+        if let EventKind::MoveFinished(receipt) = kind {
+            assert!(world.provider.path().contains(&receipt.to), "{receipt:?}: {:?}", world.provider.path());
+        }
+    }
+}
