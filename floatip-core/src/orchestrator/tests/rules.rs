@@ -189,6 +189,18 @@ async fn rule_5_a_standby_that_was_dead_first_makes_it_no_candidate() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rule_5_after_a_failover_the_old_holder_that_is_still_dead_bears_no_witness() {
+    let world = World::two();
+    let monitor = world.settled().await;
+    world.refuse("a");
+    monitor.finished(20 * S).await;
+    sleep(10 * S).await;
+    world.refuse("b");
+    monitor.state(State::NoCandidate, 20 * S).await;
+    assert!(!monitor.has(|kind| matches!(kind, EventKind::AllNodesDown {})));
+}
+
+#[tokio::test(start_paused = true)]
 async fn rule_5_a_local_node_is_no_evidence_that_the_network_works() {
     let mut world = World::two();
     world.setup.nodes[1].local = true;
@@ -213,6 +225,19 @@ async fn rule_6_no_request_is_sent_without_a_valid_lease() {
     assert_eq!(world.provider.requests(), []);
     lease.set_outage(None);
     monitor.finished(20 * S).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_6_the_lease_is_renewed_while_a_stopping_monitor_finishes_its_move() {
+    let mut world = World::two();
+    world.provider.set_release_duration(20 * S);
+    world.setup.lease = Some(Arc::new(InMemoryLeaseStore::new(10 * S).lease("one")));
+    let monitor = world.settled().await;
+    world.refuse("a");
+    let released = |kind: &EventKind| matches!(kind, EventKind::StepFinished { step: Step::Release, .. });
+    monitor.event("the release", 10 * S, released).await;
+    monitor.stop().await;
+    assert_eq!(world.provider.holder(), Some(id("b")));
 }
 
 #[tokio::test(start_paused = true)]
