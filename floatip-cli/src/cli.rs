@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::command;
-use crate::config::{self, ConfigError};
+use crate::config;
 use crate::control;
 use crate::exit::{self, Failure, Outcome};
 use crate::logging::{self, LogFormat};
@@ -105,11 +105,8 @@ impl MonitorArgs {
         let configured = match (&self.control, &self.config) {
             (Some(control), _) => return Ok(control.clone()),
             (None, Some(config)) => config::control_of(config)?,
-            (None, None) => match config::control_of(Path::new(DEFAULT_CONFIG)) {
-                Ok(configured) => configured,
-                // An operator need not have a file that only the monitor may read.
-                Err(ConfigError::Unreadable { .. } | ConfigError::Invalid { .. }) => None,
-            },
+            // An operator need not have a file that only the monitor may read.
+            (None, None) => config::control_of(Path::new(DEFAULT_CONFIG)).unwrap_or_default(),
         };
         Ok(configured.unwrap_or_else(|| control::DEFAULT_SOCKET.into()))
     }
