@@ -164,8 +164,9 @@ fn fleet(n: usize, probe: &Arc<Noting>, through_address: bool, reads: &Arc<Mutex
     builder.build().expect("sound setups")
 }
 
-/// The first point of the grid of `host`: what an engine of that node alone wants to be woken for.
-fn first_due(origin: Instant, host: Ipv4Addr) -> Instant {
+/// A point of the grid of `host`. An engine of that node alone wants to be woken for its first probe, which has the same
+/// place in a fast interval as the grid has in an interval.
+fn grid_of(origin: Instant, host: Ipv4Addr) -> Instant {
     let settings = Settings {
         floating_ip: FloatingIp::new("ip", "127.0.0.1").expect("an address"),
         nodes: vec![Node::new("node", &host.to_string()).expect("a node")],
@@ -177,7 +178,9 @@ fn first_due(origin: Instant, host: Ipv4Addr) -> Instant {
         origin,
         seed: SEED,
     };
-    Engine::new(origin, settings, &floatip_core::Durable::default()).poll_timeout().unwrap_or(origin)
+    let first = Engine::new(origin, settings, &floatip_core::Durable::default()).poll_timeout().unwrap_or(origin);
+    let HealthSettings { interval, fast_interval, .. } = health();
+    origin + (first - origin).mul_f64(interval.as_secs_f64() / fast_interval.as_secs_f64())
 }
 
 /// CPU time of the calling thread, user and system, in the kernel's ticks of 10 ms.
@@ -234,7 +237,7 @@ fn run(port: Option<u16>, through_address: bool) -> Run {
     });
     let starts = std::mem::take(&mut *probe.starts.lock().unwrap_or_else(PoisonError::into_inner));
     let reads = std::mem::take(&mut *reads.lock().unwrap_or_else(PoisonError::into_inner));
-    let grid: Vec<_> = (0..targets).map(|index| first_due(origin, host(index))).collect();
+    let grid: Vec<_> = (0..targets).map(|index| grid_of(origin, host(index))).collect();
     let interval = health().interval;
     let late = |(index, start): &(usize, Instant)| {
         let since = start.saturating_duration_since(grid[*index]);
