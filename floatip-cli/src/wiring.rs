@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use floatip_aws::{AwsSettings, Ec2, EipMover, EipNode, EniMover};
 use floatip_core::{AddressMover, Check, HealthProbe, Orchestrator, Setup};
-use floatip_probes::{FtpProbe, ListPath, PingProbe, Secret, SettingError, TcpProbe};
+use floatip_probes::SettingError;
 
-use crate::config::{Aws, Config, FloatingIpConfig, Listing, Mover, NodeConfig, Probe, ProbeSpec};
+use crate::config::{Aws, Config, FloatingIpConfig, Mover, NodeConfig, Probe, ProbeSpec};
 use crate::exit::Failure;
 
 /// The probes that were built: floating IPs with the same one share it, so that it runs once.
@@ -34,19 +34,7 @@ impl Probes {
         if let Some(shared) = self.0.get(&probe.spec) {
             return Ok(shared.clone());
         }
-        let built: Arc<dyn HealthProbe> = match &probe.spec {
-            ProbeSpec::Ping => Arc::new(PingProbe::new()),
-            ProbeSpec::Tcp { port } => Arc::new(TcpProbe::new(port.0)?),
-            ProbeSpec::Ftp { port, username, password: _, list } => {
-                let secret = probe.secret.clone().unwrap_or_else(|| Secret::new(ProbeSpec::FTP_PASSWORD));
-                let ftp = FtpProbe::new(username, secret)?.port(port.0)?;
-                Arc::new(match list {
-                    Listing::Off => ftp,
-                    Listing::Home => ftp.list(ListPath::login_directory()),
-                    Listing::Path(path) => ftp.list(ListPath::new(path)?),
-                })
-            }
-        };
+        let built = probe.spec.build(probe.secret.clone())?;
         self.0.insert(probe.spec.clone(), built.clone());
         Ok(built)
     }
@@ -127,10 +115,10 @@ impl OwnAddresses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Port;
+    use crate::config::{Port, ProbeSpec, TcpSpec};
 
     fn probe(port: u16) -> Probe {
-        let spec = ProbeSpec::Tcp { port: Port(port) };
+        let spec = ProbeSpec::Tcp(TcpSpec { port: Port(port) });
         Probe { spec, secret: None, direct: true, verify: None }
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Config;
 use super::mover::DeviceIndex;
-use super::probe::ProbeSpec;
+use super::probe;
 use crate::control;
 
 /// One setting that need not be written.
@@ -21,6 +21,12 @@ pub(crate) struct DefaultSetting {
     pub(crate) meaning: &'static str,
 }
 
+impl DefaultSetting {
+    pub(super) fn new(table: &'static str, key: &'static str, default: Option<String>, meaning: &'static str) -> Self {
+        Self { table, key, default, meaning }
+    }
+}
+
 /// All of them, in the order of the file.
 pub(crate) fn defaults() -> Vec<DefaultSetting> {
     let health = HealthSettings::default();
@@ -28,15 +34,14 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
     let quoted = |text: &str| Some(format!("\"{text}\""));
     let duration = |duration: Duration| quoted(&humantime::format_duration(duration).to_string());
     let number = |number: u32| Some(number.to_string());
-    let setting = |table, key, default, meaning| DefaultSetting { table, key, default, meaning };
+    let setting = DefaultSetting::new;
     let global = |key, default, meaning| setting("", key, default, meaning);
     let aws = |key, meaning| setting("[aws]", key, None, meaning);
     let mover = |key, default, meaning| setting("[floating_ip.mover]", key, default, meaning);
     let node = |key, meaning| setting("[[floating_ip.node]]", key, None, meaning);
-    let probe = |key, default, meaning| setting("[[floating_ip.probe]]", key, default, meaning);
     let health_setting = |key, default, meaning| setting("[floating_ip.health]", key, default, meaning);
     let policy_setting = |key, default, meaning| setting("[floating_ip.policy]", key, default, meaning);
-    vec![
+    let mut settings = vec![
         global("sweep", duration(Config::SWEEP), "how often placements are read while nothing moves"),
         global("state_dir", None, "folder in which pauses, freezes and the move budget survive restarts"),
         global("control", quoted(control::DEFAULT_SOCKET), "Unix socket for status, move, pause and the like"),
@@ -49,11 +54,9 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
         node("network_interface", "eip: the instance's primary interface"),
         node("private_ip", "eip: the interface's primary private address"),
         node("local", "true on the node on which the monitor runs: found out from the host's address"),
-        probe("port", number(ProbeSpec::FTP_PORT.0.into()), "ftp (tcp has no default); a port in `host` overrides it"),
-        probe("username", quoted(ProbeSpec::FTP_USERNAME), "ftp: with it goes `password`, { env = … } or { file = … }"),
-        probe("list", Some("false".to_owned()), "ftp: true or a folder lists it over a data connection"),
-        probe("direct", Some("true".to_owned()), "check the nodes by their own hosts"),
-        probe("verify", Some("true".to_owned()), "check through the floating address, which verifies moves"),
+    ];
+    settings.extend(probe::defaults());
+    settings.extend([
         health_setting("interval", duration(health.interval), "from probe to probe while all is well"),
         health_setting("fast_interval", duration(health.fast_interval), "from probe to probe after a failure"),
         health_setting("timeout", duration(health.timeout), "how long one check may take"),
@@ -81,5 +84,6 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
         ),
         policy_setting("claim_timeout", duration(policy.claim_timeout), "the next node is tried after this"),
         policy_setting("force_release", Some(policy.force_release.to_string()), "whether a release may be forced"),
-    ]
+    ]);
+    settings
 }

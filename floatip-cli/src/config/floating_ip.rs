@@ -208,7 +208,7 @@ fn judge_probes(report: &Report<'_>, at: Range<usize>, probes: &[Probe], policy:
             "leave `verify = false` out of one probe, or say verify = \"off\" in [floating_ip.policy]",
         );
     }
-    if probes.iter().all(|probe| probe.spec == ProbeSpec::Ping) {
+    if probes.iter().all(|probe| matches!(probe.spec, ProbeSpec::Ping(_))) {
         report.warning(
             at,
             "ping is the only probe: a server whose service has died still answers it",

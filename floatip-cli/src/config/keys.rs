@@ -1,12 +1,15 @@
 //! Which table a key belongs in, to help whoever put it into another one.
 
+use super::probe;
+
+/// Of `floating_ip.probe` only the settings of every kind.
 const HOMES: &[(&str, &[&str])] = &[
     ("", &["sweep", "state_dir", "control"]),
     ("aws", &["region", "profile", "endpoint_url"]),
     ("floating_ip", &["address"]),
     ("floating_ip.mover", &["device_index", "allocation"]),
     ("floating_ip.node", &["instance", "host", "private_ip", "local"]),
-    ("floating_ip.probe", &["port", "username", "password", "list", "direct"]),
+    ("floating_ip.probe", &["direct"]),
     ("floating_ip.health", &["interval", "fast_interval", "fall", "rise"]),
     (
         "floating_ip.policy",
@@ -29,7 +32,9 @@ const HOMES: &[(&str, &[&str])] = &[
 
 /// The table that `key` belongs in, if that is another one than `path`.
 pub(super) fn belongs_to(key: &str, path: &str) -> Option<String> {
-    let (home, _) = HOMES.iter().find(|(home, keys)| *home != path && keys.contains(&key))?;
+    let (home, _) = HOMES.iter().find(|(home, keys)| {
+        *home != path && (keys.contains(&key) || *home == "floating_ip.probe" && probe::has_key(key))
+    })?;
     Some(match *home {
         "" => "the top of the file, before any [table]".to_owned(),
         "floating_ip" | "floating_ip.node" | "floating_ip.probe" => format!("[[{home}]]"),

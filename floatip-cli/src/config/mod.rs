@@ -22,7 +22,9 @@ pub(crate) use defaults::defaults;
 pub(crate) use diagnostic::{Diagnostic, Severity};
 pub(crate) use floating_ip::{FloatingIpConfig, NodeConfig};
 pub(crate) use mover::Mover;
-pub(crate) use probe::{Listing, Probe, ProbeSpec};
+#[cfg(test)]
+pub(crate) use probe::TcpSpec;
+pub(crate) use probe::{Probe, ProbeSpec};
 #[cfg(test)]
 pub(crate) use setting::Port;
 

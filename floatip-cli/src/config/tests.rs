@@ -99,13 +99,9 @@ force_release = false
     assert_eq!((ip.health.fall, ip.health.rise), (4, 5));
     assert_eq!((ip.probes[0].direct, ip.probes[0].verify), (true, Some(false)));
     assert_eq!((ip.probes[1].direct, ip.probes[1].verify), (false, None));
-    let ftp = ProbeSpec::Ftp {
-        port: setting::Port(2121),
-        username: "anonymous".into(),
-        password: None,
-        list: Listing::Path("/pub".into()),
-    };
-    assert_eq!(ip.probes[0].spec, ftp);
+    let ProbeSpec::Ftp(ftp) = &ip.probes[0].spec else { panic!("{ip:?}") };
+    assert_eq!((ftp.port.0, &*ftp.username, &ftp.password), (2121, "anonymous", &None));
+    assert_eq!(ftp.list, probe::Listing::Path("/pub".into()));
     assert_eq!(ip.policy.failback, Failback::After(Duration::from_secs(600)));
     assert_eq!((ip.policy.cooldown, ip.policy.max_moves), (Duration::ZERO, 9));
     let timeouts = [ip.policy.verify_timeout, ip.policy.release_timeout, ip.policy.forced_release_timeout];
@@ -124,10 +120,10 @@ fn what_is_printed_as_the_default_changes_nothing_when_it_is_written() {
             "" => text.push_str(&line),
             "[floating_ip.mover]" if setting.key == "fencing" => (),
             "[floating_ip.mover]" => written = written.replace("kind = \"eni\"\n", &format!("kind = \"eni\"\n{line}")),
-            "[[floating_ip.probe]]" if setting.key == "username" => (),
             "[[floating_ip.probe]]" => {
                 written = written.replace("kind = \"ftp\"\n", &format!("kind = \"ftp\"\n{line}"))
             }
+            table if table.starts_with("[[floating_ip.probe]] # ") => (),
             table => {
                 if !written.contains(table) {
                     written.push_str(&format!("{table}\n"));
@@ -139,8 +135,27 @@ fn what_is_printed_as_the_default_changes_nothing_when_it_is_written() {
     let config = parse(&format!("{text}{written}")).unwrap();
     let (ip, plain) = (&config.floating_ips[0], &parse(WHOLE).unwrap().floating_ips[0]);
     assert_eq!((ip.health, &ip.policy, &ip.mover), (plain.health, &plain.policy, &plain.mover));
-    assert_eq!(ip.probes[0].spec, plain.probes[0].spec);
+    assert_eq!((ip.probes[0].direct, ip.probes[0].verify), (plain.probes[0].direct, Some(true)));
     assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn what_is_printed_as_the_default_of_a_kind_of_probe_changes_nothing_when_it_is_written() {
+    let password = "username = \"anonymous\"\npassword = { env = \"PATH\" }\n";
+    let kinds = [("ftp", password), ("tcp", "port = 21\n"), ("ping", "")];
+    let mut seen = 0;
+    for (kind, needed) in kinds {
+        let table = format!("[[floating_ip.probe]] # kind = \"{kind}\"");
+        let of_kind = defaults().into_iter().filter(|setting| setting.table == table);
+        let own: Vec<_> = of_kind.filter(|setting| !needed.contains(setting.key)).collect();
+        seen += own.len();
+        let lines = own.iter().filter_map(|setting| Some(format!("{} = {}\n", setting.key, setting.default.as_ref()?)));
+        let text = |more: &str| WHOLE.replace("kind = \"ftp\"\n", &format!("kind = \"{kind}\"\n{needed}{more}"));
+        let [plain, written] = ["".to_owned(), lines.collect()].map(|more| parse(&text(&more)).unwrap());
+        assert_eq!(plain.floating_ips[0].probes[0].spec, written.floating_ips[0].probes[0].spec);
+    }
+    let all = defaults().into_iter().filter(|setting| setting.table.starts_with("[[floating_ip.probe]] # "));
+    assert_eq!(seen + 1, all.count(), "a kind is missing here (`username` of ftp needs a password)");
 }
 
 #[test]

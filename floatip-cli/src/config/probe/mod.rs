@@ -1,0 +1,165 @@
+//! `[[floating_ip.probe]]`: how the health of nodes is checked. What a kind of probe has of its own is in a file of its
+//! own.
+
+mod ftp;
+mod ping;
+mod tcp;
+
+use std::sync::Arc;
+
+use floatip_core::HealthProbe;
+use floatip_probes::{Secret, SettingError};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::Purpose;
+use super::defaults::DefaultSetting;
+use super::mover::unknown;
+use super::password::{self, PasswordSource};
+use super::table::{Fault, Setting, Table};
+pub(crate) use ftp::FtpSpec;
+#[cfg(test)]
+pub(super) use ftp::Listing;
+pub(crate) use ping::PingSpec;
+pub(crate) use tcp::TcpSpec;
+
+/// One probe of a floating IP.
+#[derive(Debug, Clone)]
+pub(crate) struct Probe {
+    pub(crate) spec: ProbeSpec,
+    /// The password, where the kind has one and it could be had.
+    pub(crate) secret: Option<Secret>,
+    /// Whether it runs against the nodes' own hosts.
+    pub(crate) direct: bool,
+    /// Whether it runs through the floating address; by default, where the kind can.
+    pub(crate) verify: Option<bool>,
+}
+
+/// What a probe does. Two equal ones are one probe, shared by all floating IPs that have it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum ProbeSpec {
+    Ping(PingSpec),
+    Tcp(TcpSpec),
+    Ftp(FtpSpec),
+}
+
+impl ProbeSpec {
+    /// The probe itself.
+    ///
+    /// # Errors
+    /// [`SettingError`] if it cannot be made of these settings.
+    pub(crate) fn build(&self, secret: Option<Secret>) -> Result<Arc<dyn HealthProbe>, SettingError> {
+        Ok(match self {
+            Self::Ping(ping) => Arc::new(ping.build()),
+            Self::Tcp(tcp) => Arc::new(tcp.build()?),
+            Self::Ftp(ftp) => Arc::new(ftp.build(secret)?),
+        })
+    }
+}
+
+/// `kind` of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ProbeKind {
+    Ftp,
+    Tcp,
+    Ping,
+}
+
+impl ProbeKind {
+    const ALL: [Self; 3] = [Self::Ftp, Self::Tcp, Self::Ping];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ftp => "ftp",
+            Self::Tcp => "tcp",
+            Self::Ping => "ping",
+        }
+    }
+
+    /// The settings that not every probe has.
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Ftp => FtpSpec::KEYS,
+            Self::Tcp => TcpSpec::KEYS,
+            Self::Ping => PingSpec::KEYS,
+        }
+    }
+
+    /// Reports the settings of other kinds, with the kinds that they belong to.
+    fn refuse_others(self, table: &mut Table<'_>) {
+        let keys = Self::ALL.iter().flat_map(|kind| kind.keys());
+        for key in keys.filter(|key| !self.keys().contains(key)) {
+            let owners = Self::ALL.iter().filter(|kind| kind.keys().contains(key));
+            let owners: Vec<_> = owners.map(|kind| format!("\"{}\"", kind.name())).collect();
+            table.refuse(self.name(), &owners.join(" or "), &[key]);
+        }
+    }
+}
+
+impl Setting for ProbeKind {
+    const EXPECTED: &'static str = "`kind = \"ftp\"`, \"tcp\" or \"ping\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        let name = value.as_str().ok_or(Fault::WrongType)?;
+        let known = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        known.ok_or_else(|| unknown(name, "probe", &Self::ALL.map(Self::name)))
+    }
+}
+
+/// What is found beside the settings of a kind.
+#[derive(Debug)]
+struct Reading {
+    purpose: Purpose,
+    secret: Option<Secret>,
+}
+
+/// A setting that says where the probe's secret is; the secret itself goes where nothing prints or compares it.
+fn fetch(table: &mut Table<'_>, key: &'static str, reading: &mut Reading) -> Option<PasswordSource> {
+    let source = table.optional::<PasswordSource>(key)?;
+    let span = source.span();
+    let source = match source.into_inner() {
+        PasswordSource::File(path) => PasswordSource::File(table.report.resolve(&path)),
+        PasswordSource::Env(name) => PasswordSource::Env(name),
+    };
+    reading.secret = password::fetch(&source, span, table.report, reading.purpose);
+    Some(source)
+}
+
+pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Probe> {
+    let kind = table.required::<ProbeKind>("kind").map(Spanned::into_inner)?;
+    kind.refuse_others(&mut table);
+    let mut reading = Reading { purpose, secret: None };
+    let spec = match kind {
+        ProbeKind::Ftp => Some(ProbeSpec::Ftp(FtpSpec::read(&mut table, &mut reading))),
+        ProbeKind::Tcp => TcpSpec::read(&mut table).map(ProbeSpec::Tcp),
+        ProbeKind::Ping => Some(ProbeSpec::Ping(PingSpec)),
+    };
+    let mut direct = true;
+    table.set("direct", &mut direct);
+    let verify = table.optional::<bool>("verify").map(Spanned::into_inner);
+    if !direct && verify == Some(false) {
+        table.report.error(
+            table.span.clone(),
+            "this probe would never run: both `direct` and `verify` are false",
+            "leave one of them out, or the whole probe",
+        );
+    }
+    table.finish();
+    spec.map(|spec| Probe { spec, secret: reading.secret, direct, verify })
+}
+
+/// True for a setting of some kind of probe.
+pub(super) fn has_key(key: &str) -> bool {
+    ProbeKind::ALL.iter().any(|kind| kind.keys().contains(&key))
+}
+
+/// The settings of probes that have a default: those of all kinds first.
+pub(super) fn defaults() -> Vec<DefaultSetting> {
+    let setting = |key, meaning| DefaultSetting::new("[[floating_ip.probe]]", key, Some("true".to_owned()), meaning);
+    let mut defaults = vec![
+        setting("direct", "check the nodes by their own hosts"),
+        setting("verify", "check through the floating address, which verifies moves"),
+    ];
+    defaults.extend(FtpSpec::defaults());
+    defaults
+}
