@@ -143,7 +143,7 @@ impl AddressMover for EipMover {
             Fencing::Overwrite => (Strategy::Overwrite, Precondition::BestEffort),
             Fencing::Strict => (Strategy::ReleaseFirst, Precondition::Enforced),
         };
-        Capabilities::new(strategy).call_timeout(2 * Ec2::CALL_TIMEOUT).precondition(precondition)
+        Capabilities::new(strategy).kind("eip").call_timeout(2 * Ec2::CALL_TIMEOUT).precondition(precondition)
     }
 
     fn serves(&self, node: &NodeId) -> bool {

@@ -180,6 +180,7 @@ impl AddressMover for EniMover {
     /// A claim is up to two calls: the attach, and what settles it.
     fn capabilities(&self) -> Capabilities {
         Capabilities::new(Strategy::ReleaseFirst)
+            .kind("eni")
             .can_force(true)
             .call_timeout(Ec2::CALL_TIMEOUT + Self::SETTLE_TIMEOUT)
             .precondition(Precondition::Enforced)

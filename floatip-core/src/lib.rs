@@ -33,7 +33,8 @@ pub use event::{Cause, Event, EventKind, MoveId, Receipt, Step, StepRecord, Veri
 pub use health::HealthSettings;
 pub use lease::{Epoch, Grant, Lease, LeaseError};
 pub use mover::{
-    Accepted, AddressMover, Capabilities, MoveError, Placement, Precondition, Readiness, ReleaseMode, Strategy, Token,
+    Accepted, AddressMover, Capabilities, MoveError, Part, Placement, Precondition, Readiness, ReleaseMode, Strategy,
+    Token,
 };
 pub use node::{FloatingIp, Host, NameError, Node, NodeId};
 pub use orchestrator::{BuildError, Builder, Handle, Notice, Orchestrator, Subscription};

@@ -23,6 +23,13 @@ use crate::node::NodeId;
 ///   ([`Precondition::Enforced`]); elsewhere the mover re-reads immediately before it sends.
 /// - Every error says truthfully whether anything may have changed: see [`MoveError::may_have_changed`].
 ///
+/// # In a chain
+/// A floating IP may have several movers: other mechanisms for the same address, in the order in which they are tried.
+/// Each reads its own placement, and tells whatever it cannot move itself as [`Placement::Stranger`]: a mover of private
+/// IPs so reads an address that is on a moving interface, and the mover of that interface one that has left it for
+/// another. At most one of them ever reads [`Placement::Held`] at a time, and [`Placement::Free`] means that nobody holds
+/// the address by any mechanism. A mover that takes over from another is asked to claim with the stranger that it read.
+///
 /// # Idempotency
 /// The engine repeats a request only after a reading that shows that it is still wanted. A claim of a placement that is
 /// held by the target but not settled (or split) finishes what is left to do, and does nothing else.
@@ -56,8 +63,8 @@ pub trait AddressMover: fmt::Debug + Send + Sync + 'static {
     /// Requests that the address be given to `to`. Accepted is not done.
     ///
     /// Seen [`Placement::Free`] the request is put-if-absent. Seen held by `to` but not settled, or
-    /// [`Placement::Split`], it finishes what is left. Seen held by another node (only with [`Strategy::Overwrite`]) it
-    /// takes the address over.
+    /// [`Placement::Split`], it finishes what is left. Seen held by another node, or by a stranger (only with
+    /// [`Strategy::Overwrite`]), it takes the address over.
     ///
     /// # Errors
     /// [`MoveError::Conflict`] if `seen` is no longer current, [`MoveError::Impossible`] if `to` can never take it.
@@ -77,6 +84,8 @@ pub trait AddressMover: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
+    /// The mechanism in one word, as `kind` of a configuration has it, for events and status.
+    pub kind: &'static str,
     /// Whether the address must be released before it can be claimed.
     pub strategy: Strategy,
     /// Whether a release can be forced when the graceful one does not end.
@@ -89,14 +98,22 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// The given strategy; no force, two seconds a call, and [`Precondition::BestEffort`].
+    /// The given strategy; the kind `mover`, no force, two seconds a call, and [`Precondition::BestEffort`].
     pub fn new(strategy: Strategy) -> Self {
         Self {
+            kind: "mover",
             strategy,
             can_force: false,
             call_timeout: Duration::from_secs(2),
             precondition: Precondition::BestEffort,
         }
+    }
+
+    /// Names the mechanism. Default: `mover`.
+    #[must_use]
+    pub fn kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// Says whether a release can be forced. Default: false.
@@ -224,8 +241,8 @@ pub enum Placement {
     },
     /// Parts of it are on different holders, as when some of several route tables have been changed.
     Split {
-        /// The nodes that hold a part.
-        nodes: Vec<NodeId>,
+        /// Every part and where it is, in an order that does not change from reading to reading.
+        parts: Vec<Part>,
         /// What identifies this state.
         token: Token,
     },
@@ -268,11 +285,50 @@ impl fmt::Display for Placement {
             Self::Transition { from: None, to: None, .. } => write!(f, "in transition"),
             Self::Free => write!(f, "on no node"),
             Self::Stranger { description, .. } => write!(f, "on a stranger: {description}"),
-            Self::Split { nodes, .. } => {
-                write!(f, "split among ")?;
-                nodes.iter().enumerate().try_for_each(|(i, node)| write!(f, "{}{node}", if i == 0 { "" } else { ", " }))
+            Self::Split { parts, .. } => {
+                write!(f, "split: ")?;
+                parts.iter().enumerate().try_for_each(|(i, part)| write!(f, "{}{part}", if i == 0 { "" } else { ", " }))
             }
         }
+    }
+}
+
+/// One part of an address that is made of several, such as its route in one of several route tables.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Part {
+    /// What the provider calls it, as in `rtb-0a1b2c3d`.
+    pub name: String,
+    /// The node that holds it; absent if nobody or a stranger does.
+    pub node: Option<NodeId>,
+    /// What is known beyond that, in words, as in `blackhole` or the id of the stranger.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Part {
+    /// A part that a node holds.
+    pub fn on(name: impl Into<String>, node: NodeId) -> Self {
+        Self { name: name.into(), node: Some(node), detail: None }
+    }
+
+    /// A part that no node holds, and what is known of it.
+    pub fn on_no_node(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { name: name.into(), node: None, detail: Some(detail.into()) }
+    }
+
+    /// Adds what is known beyond its holder.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.name, self.node.as_ref().map_or("no node", NodeId::as_str))?;
+        self.detail.as_ref().map_or(Ok(()), |detail| write!(f, " ({detail})"))
     }
 }
 

@@ -80,17 +80,37 @@ pub struct Verdict {
     pub warnings: Vec<String>,
     /// True if this one verdict is enough and no `fall` is needed, as for an instance that is terminated.
     pub conclusive: bool,
+    /// Why the target wishes to be left, if it does: somebody maintains it. It is no candidate then, and if it is the
+    /// holder, the address leaves it as gently as it leaves a drained node, until a later verdict no longer says so.
+    pub maintenance: Option<String>,
+    /// True if the target is at its limit, so that it could not be checked to the end: it lives and serves others. This
+    /// counts as healthy, is counted apart and shown, and never moves anything.
+    pub busy: bool,
 }
 
 impl Verdict {
     /// The target does its work.
     pub fn healthy() -> Self {
-        Self { reason: None, warnings: Vec::new(), conclusive: false }
+        Self { reason: None, warnings: Vec::new(), conclusive: false, maintenance: None, busy: false }
+    }
+
+    /// The target is at its limit, as an FTP server that answers 421 because it has too many sessions: healthy, with
+    /// `detail` as a warning, and counted apart.
+    pub fn busy(detail: impl Into<String>) -> Self {
+        let warning = format!("busy: {}", detail.into());
+        Self { busy: true, ..Self::healthy().with_warning(warning) }
     }
 
     /// The target does not do its work, for this reason.
     pub fn unhealthy(reason: Reason) -> Self {
-        Self { reason: Some(reason), warnings: Vec::new(), conclusive: false }
+        Self { reason: Some(reason), ..Self::healthy() }
+    }
+
+    /// Says that somebody maintains the target, and why.
+    #[must_use]
+    pub fn in_maintenance(mut self, why: impl Into<String>) -> Self {
+        self.maintenance = Some(why.into());
+        self
     }
 
     /// Adds a warning.

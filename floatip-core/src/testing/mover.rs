@@ -35,13 +35,14 @@ impl InMemoryMover {
 
     /// A mover that releases first, can force, and whose provider refuses stale tokens: as with a network interface.
     pub fn release_first(provider: &InMemoryProvider) -> Self {
-        let capabilities = Capabilities::new(Strategy::ReleaseFirst);
+        let capabilities = Capabilities::new(Strategy::ReleaseFirst).kind("release-first");
         Self::new(provider, capabilities.can_force(true).precondition(Precondition::Enforced))
     }
 
     /// A mover that takes the address over, and whose provider refuses stale tokens.
     pub fn overwrite(provider: &InMemoryProvider) -> Self {
-        Self::new(provider, Capabilities::new(Strategy::Overwrite).precondition(Precondition::Enforced))
+        let capabilities = Capabilities::new(Strategy::Overwrite).kind("overwrite");
+        Self::new(provider, capabilities.precondition(Precondition::Enforced))
     }
 
     /// Sets the name under which the provider's journal keeps its calls. Default: `mover`.

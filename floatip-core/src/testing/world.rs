@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fault::Call;
-use crate::mover::{Accepted, MoveError, Placement, Readiness, ReleaseMode, Strategy, Token};
+use crate::mover::{Accepted, MoveError, Part, Placement, Readiness, ReleaseMode, Strategy, Token};
 use crate::node::NodeId;
 
 pub(super) const RESOURCE: &str = "the in-memory address";
@@ -149,7 +149,13 @@ impl World {
             [] => Placement::Free,
             [Occupant::Node(node)] => Placement::Held { node: node.clone(), token, settled: self.claims_left == 0 },
             [Occupant::Stranger(description)] => Placement::Stranger { description: description.clone(), token },
-            many => Placement::Split { nodes: many.iter().filter_map(Occupant::node).cloned().collect(), token },
+            many => {
+                let part = |(index, occupant): (usize, &Occupant)| match occupant {
+                    Occupant::Node(node) => Part::on(format!("part-{}", index + 1), node.clone()),
+                    Occupant::Stranger(name) => Part::on_no_node(format!("part-{}", index + 1), name.clone()),
+                };
+                Placement::Split { parts: many.iter().enumerate().map(part).collect(), token }
+            }
         }
     }
 
