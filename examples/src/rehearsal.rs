@@ -120,8 +120,13 @@ impl DataPlane for Servers {
     async fn follow(&self, change: &Change) {
         match change {
             Change::Attached { instance, .. } => self.lead_to(Some(instance)),
-            Change::Associated { instance, .. } => self.lead_to(instance.as_deref()),
-            Change::Detached { .. } | Change::Disassociated { .. } => self.lead_to(None),
+            Change::Associated { instance, .. }
+            | Change::Assigned { instance, .. }
+            | Change::Routed { instance, .. } => self.lead_to(instance.as_deref()),
+            Change::Detached { .. }
+            | Change::Disassociated { .. }
+            | Change::Unassigned { .. }
+            | Change::Unrouted { .. } => self.lead_to(None),
         }
     }
 }

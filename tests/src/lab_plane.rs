@@ -32,7 +32,11 @@ impl DataPlane for LabPlane {
             Change::Attached { .. }
             | Change::Detached { .. }
             | Change::Associated { .. }
-            | Change::Disassociated { .. } => return,
+            | Change::Disassociated { .. }
+            | Change::Assigned { .. }
+            | Change::Unassigned { .. }
+            | Change::Routed { .. }
+            | Change::Unrouted { .. } => return,
         };
         moved.expect("nothing panics").expect("the lab's interface follows");
     }

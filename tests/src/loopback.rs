@@ -228,8 +228,8 @@ async fn session(stream: TcpStream, node: &str) -> std::io::Result<()> {
     }
 }
 
-/// Takes the floating address where the network interface is attached, or where the Elastic IP address leads. A test
-/// moves one of them only.
+/// Takes the floating address where the network interface is attached, or where the Elastic IP address, the private
+/// address or the route leads. A test moves one of them only.
 #[derive(Debug)]
 pub struct SitePlane(pub Site);
 
@@ -238,8 +238,13 @@ impl DataPlane for SitePlane {
     async fn follow(&self, change: &Change) {
         let holder = match change {
             Change::Attached { instance, .. } => node_of(instance),
-            Change::Associated { instance, .. } => instance.as_deref().and_then(node_of),
-            Change::Detached { .. } | Change::Disassociated { .. } => None,
+            Change::Associated { instance, .. }
+            | Change::Assigned { instance, .. }
+            | Change::Routed { instance, .. } => instance.as_deref().and_then(node_of),
+            Change::Detached { .. }
+            | Change::Disassociated { .. }
+            | Change::Unassigned { .. }
+            | Change::Unrouted { .. } => None,
         };
         let site = self.0.clone();
         let moved =

@@ -23,11 +23,27 @@ pub enum Action {
     AssociateAddress,
     /// Takes an Elastic IP address off the private address that it is on.
     DisassociateAddress,
+    /// Gives private IPv4 addresses to a network interface.
+    AssignPrivateIpAddresses,
+    /// Takes secondary private IPv4 addresses off a network interface.
+    UnassignPrivateIpAddresses,
+    /// Gives IPv6 addresses to a network interface.
+    AssignIpv6Addresses,
+    /// Takes IPv6 addresses off a network interface.
+    UnassignIpv6Addresses,
+    /// Reads route tables.
+    DescribeRouteTables,
+    /// Adds a route to a route table.
+    CreateRoute,
+    /// Leads a route of a route table elsewhere.
+    ReplaceRoute,
+    /// Removes a route from a route table.
+    DeleteRoute,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 18] = [
         Self::DescribeNetworkInterfaces,
         Self::AttachNetworkInterface,
         Self::DetachNetworkInterface,
@@ -38,6 +54,14 @@ impl Action {
         Self::DescribeAddresses,
         Self::AssociateAddress,
         Self::DisassociateAddress,
+        Self::AssignPrivateIpAddresses,
+        Self::UnassignPrivateIpAddresses,
+        Self::AssignIpv6Addresses,
+        Self::UnassignIpv6Addresses,
+        Self::DescribeRouteTables,
+        Self::CreateRoute,
+        Self::ReplaceRoute,
+        Self::DeleteRoute,
     ];
 
     /// The name on the wire.
@@ -53,6 +77,14 @@ impl Action {
             Self::DescribeAddresses => "DescribeAddresses",
             Self::AssociateAddress => "AssociateAddress",
             Self::DisassociateAddress => "DisassociateAddress",
+            Self::AssignPrivateIpAddresses => "AssignPrivateIpAddresses",
+            Self::UnassignPrivateIpAddresses => "UnassignPrivateIpAddresses",
+            Self::AssignIpv6Addresses => "AssignIpv6Addresses",
+            Self::UnassignIpv6Addresses => "UnassignIpv6Addresses",
+            Self::DescribeRouteTables => "DescribeRouteTables",
+            Self::CreateRoute => "CreateRoute",
+            Self::ReplaceRoute => "ReplaceRoute",
+            Self::DeleteRoute => "DeleteRoute",
         }
     }
 
@@ -68,12 +100,20 @@ impl Action {
             | Self::DescribeInstances
             | Self::DescribeInstanceTypes
             | Self::DescribeInstanceStatus
-            | Self::DescribeAddresses => true,
+            | Self::DescribeAddresses
+            | Self::DescribeRouteTables => true,
             Self::AttachNetworkInterface
             | Self::DetachNetworkInterface
             | Self::ModifyNetworkInterfaceAttribute
             | Self::AssociateAddress
-            | Self::DisassociateAddress => false,
+            | Self::DisassociateAddress
+            | Self::AssignPrivateIpAddresses
+            | Self::UnassignPrivateIpAddresses
+            | Self::AssignIpv6Addresses
+            | Self::UnassignIpv6Addresses
+            | Self::CreateRoute
+            | Self::ReplaceRoute
+            | Self::DeleteRoute => false,
         }
     }
 }

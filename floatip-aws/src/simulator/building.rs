@@ -1,11 +1,14 @@
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::address::ElasticIp;
 use super::cloud::now;
 use super::error::ApiError;
 use super::instance::{Instance, InstanceState, InstanceType};
 use super::interface::{Attachment, AttachmentState, NetworkInterface};
+use super::route_table::{RouteTable, parse_destination};
 use super::world::{Subnet, World, id_body};
 
 /// A mistake in the building of a [`World`].
@@ -41,9 +44,21 @@ impl World {
     pub fn subnet(self, id: &str, zone: &str, cidr: &str, vpc: &str) -> Self {
         self.build(|world| {
             well_formed(id, "subnet-")?;
-            parse_range(cidr).ok_or_else(|| WorldError::Range(cidr.to_owned()))?;
-            let subnet = Subnet { id: id.into(), zone: zone.into(), cidr: cidr.into(), vpc: vpc.into() };
+            let range = cidr.parse::<Ipv4Net>().ok().filter(|range| range.trunc() == *range && range.prefix_len() > 0);
+            range.ok_or_else(|| WorldError::Range(cidr.to_owned()))?;
+            let subnet =
+                Subnet { id: id.into(), zone: zone.into(), cidr: cidr.into(), ipv6_cidr: None, vpc: vpc.into() };
             put(&mut world.subnets, id, subnet)
+        })
+    }
+
+    /// Gives a subnet an IPv6 range.
+    #[must_use]
+    pub fn subnet_ipv6(self, subnet: &str, cidr: &str) -> Self {
+        self.build(|world| {
+            cidr.parse::<Ipv6Net>().map_err(|_| WorldError::Range(cidr.to_owned()))?;
+            get(&mut world.subnets, subnet)?.ipv6_cidr = Some(cidr.to_owned());
+            Ok(())
         })
     }
 
@@ -119,6 +134,45 @@ impl World {
         })
     }
 
+    /// Adds an IPv6 address to a network interface, whose subnet has an IPv6 range.
+    #[must_use]
+    pub fn ipv6_address(self, network_interface: &str, ip: &str) -> Self {
+        self.build(|world| {
+            let outside = || WorldError::Address(ip.to_owned(), "the IPv6 range of the subnet".to_owned());
+            let parsed = ip.parse::<Ipv6Addr>().map_err(|_| outside())?;
+            world.assign(network_interface, &[IpAddr::V6(parsed)], false, now()).map_err(WorldError::Refused)
+        })
+    }
+
+    /// Switches the check of source and destination of a network interface on or off. It is on from the start.
+    #[must_use]
+    pub fn source_dest_check(self, network_interface: &str, check: bool) -> Self {
+        self.build(|world| {
+            get(&mut world.interfaces, network_interface)?.source_dest_check = check;
+            Ok(())
+        })
+    }
+
+    /// Adds a route table without routes but the local ones of its VPC.
+    #[must_use]
+    pub fn route_table(self, id: &str, vpc: &str) -> Self {
+        self.build(|world| {
+            well_formed(id, "rtb-")?;
+            let table =
+                RouteTable { id: id.to_owned(), vpc: vpc.to_owned(), routes: BTreeMap::new(), tags: BTreeMap::new() };
+            put(&mut world.route_tables, id, table)
+        })
+    }
+
+    /// Adds a route that leads to a network interface; its destination is a range such as `10.99.0.1/32`.
+    #[must_use]
+    pub fn route(self, table: &str, destination: &str, network_interface: &str) -> Self {
+        self.build(|world| {
+            let destination = parse_destination(destination)?;
+            world.create_route(table, destination, network_interface, now()).map_err(WorldError::Refused)
+        })
+    }
+
     /// Makes a network interface one of another type than `interface`, such as `trunk`.
     #[must_use]
     pub fn interface_type(self, network_interface: &str, interface_type: &str) -> Self {
@@ -189,13 +243,14 @@ impl World {
         })
     }
 
-    /// Tags a network interface, an instance or an Elastic IP address.
+    /// Tags a network interface, an instance, a route table or an Elastic IP address.
     #[must_use]
     pub fn tag(self, resource: &str, key: &str, value: &str) -> Self {
         self.build(|world| {
             let tags = match resource.split('-').next() {
                 Some("eni") => &mut get(&mut world.interfaces, resource)?.tags,
                 Some("i") => &mut get(&mut world.instances, resource)?.tags,
+                Some("rtb") => &mut get(&mut world.route_tables, resource)?.tags,
                 _ => &mut get(&mut world.addresses, resource)?.tags,
             };
             tags.insert(key.to_owned(), value.to_owned());
@@ -224,6 +279,7 @@ impl World {
             id: id.to_owned(),
             subnet: subnet.to_owned(),
             private_ips: vec![self.free_ip(subnet, private_ip)?],
+            ipv6_addresses: Vec::new(),
             attachment: None,
             source_dest_check: true,
             requester_managed: false,
@@ -236,8 +292,7 @@ impl World {
         let subnet = self.subnets.get(subnet).ok_or_else(|| WorldError::Unknown(subnet.to_owned()))?;
         let outside = || WorldError::Address(private_ip.to_owned(), subnet.cidr.clone());
         let ip = private_ip.parse::<Ipv4Addr>().map_err(|_| outside())?;
-        let (base, mask) = parse_range(&subnet.cidr).ok_or_else(outside)?;
-        if u32::from(ip) & mask != base {
+        if !subnet.contains(ip.into()) {
             return Err(outside());
         }
         let taken = |interface: &NetworkInterface| {
@@ -253,14 +308,6 @@ impl World {
 
 fn well_formed<'a>(id: &'a str, prefix: &str) -> Result<&'a str, WorldError> {
     id_body(id, prefix).ok_or_else(|| WorldError::Malformed(id.to_owned()))
-}
-
-fn parse_range(cidr: &str) -> Option<(u32, u32)> {
-    let (base, length) = cidr.split_once('/')?;
-    let base = u32::from(base.parse::<Ipv4Addr>().ok()?);
-    let length = length.parse::<u32>().ok().filter(|length| (1..=32).contains(length))?;
-    let mask = u32::MAX << (32 - length);
-    (base & mask == base).then_some((base, mask))
 }
 
 fn put<T>(map: &mut BTreeMap<String, T>, id: &str, value: T) -> Result<(), WorldError> {

@@ -1,11 +1,14 @@
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use super::cloud::Cloud;
 use super::error::ApiError;
 use super::instance::InstanceState;
 use super::interface::{AttachmentState, Course};
+use super::route_table::parse_destination;
 
 /// Changes the world from outside, as somebody else would by the AWS console: under EC2's rules and timings, past all
 /// faults, and without a trace in the journal. Cheap to clone.
@@ -95,6 +98,55 @@ impl Console {
         })
     }
 
+    /// Gives a network interface an address, taking it from whichever other one has it.
+    ///
+    /// # Errors
+    /// What EC2 would answer.
+    pub fn assign(&self, network_interface: &str, ip: IpAddr) -> Result<(), ApiError> {
+        self.cloud.apply(|world, now| world.assign(network_interface, &[ip], true, now))
+    }
+
+    /// Takes an address off a network interface.
+    ///
+    /// # Errors
+    /// What EC2 would answer.
+    pub fn unassign(&self, network_interface: &str, ip: IpAddr) -> Result<(), ApiError> {
+        self.cloud.apply(|world, now| world.unassign(network_interface, &[ip], now))
+    }
+
+    /// Leads a route of a table to a network interface, whether or not there is one yet.
+    ///
+    /// # Errors
+    /// What EC2 would answer.
+    pub fn route(&self, table: &str, destination: &str, network_interface: &str) -> Result<(), ApiError> {
+        let destination = range(destination)?;
+        self.cloud.apply(|world, now| match world.check_delete_route(table, destination) {
+            Ok(()) => world.replace_route(table, destination, network_interface, now),
+            Err(_) => world.create_route(table, destination, network_interface, now),
+        })
+    }
+
+    /// Removes a route from a table.
+    ///
+    /// # Errors
+    /// What EC2 would answer.
+    pub fn delete_route(&self, table: &str, destination: &str) -> Result<(), ApiError> {
+        let destination = range(destination)?;
+        self.cloud.apply(|world, now| world.delete_route(table, destination, now))
+    }
+
+    /// Switches the check of source and destination of a network interface on or off.
+    ///
+    /// # Errors
+    /// What EC2 answers for an unknown interface.
+    pub fn source_dest_check(&self, network_interface: &str, check: bool) -> Result<(), ApiError> {
+        self.cloud.apply(|world, _| {
+            world.interface(network_interface)?;
+            world.set_source_dest_check(network_interface, check);
+            Ok(())
+        })
+    }
+
     /// Begins to stop a running instance.
     ///
     /// # Errors
@@ -127,4 +179,8 @@ impl Console {
             usable.map(|(interface, _)| interface.id.clone()).collect()
         })
     }
+}
+
+fn range(destination: &str) -> Result<IpNet, ApiError> {
+    parse_destination(destination).map_err(|error| ApiError::refused("InvalidParameterValue", error.to_string()))
 }

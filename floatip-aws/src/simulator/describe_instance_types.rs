@@ -23,6 +23,7 @@ struct NetworkInfoXml {
     maximum_network_cards: u32,
     default_network_card_index: u32,
     ipv4_addresses_per_interface: u32,
+    ipv6_addresses_per_interface: u32,
 }
 
 impl Described for InstanceType {
@@ -67,6 +68,7 @@ impl World {
                 maximum_network_cards: 1,
                 default_network_card_index: 0,
                 ipv4_addresses_per_interface: known.ipv4_addresses,
+                ipv6_addresses_per_interface: known.ipv4_addresses,
             },
         });
         Reply::default().with("instanceTypeSet", &types.collect::<Items<_>>())?.with_some("nextToken", next.as_ref())

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::ACCOUNT;
-use super::describe_interfaces::{AttachmentXml, PrivateIpXml};
+use super::describe_interfaces::{AttachmentXml, Ipv6Xml, PrivateIpXml};
 use super::error::ApiError;
 use super::instance::{Instance, InstanceState};
 use super::interface::NetworkInterface;
@@ -67,6 +67,7 @@ struct InstanceInterfaceXml<'a> {
     interface_type: &'a str,
     attachment: AttachmentXml<'a>,
     private_ip_addresses_set: Items<PrivateIpXml<'a>>,
+    ipv6_addresses_set: Items<Ipv6Xml>,
 }
 
 #[derive(Serialize)]
@@ -120,6 +121,7 @@ impl<'a> Seen<'a> {
                 interface_type: &interface.interface_type,
                 attachment: AttachmentXml::new(interface.attachment.as_ref()?, false),
                 private_ip_addresses_set: interface.private_ips_xml(world),
+                ipv6_addresses_set: interface.ipv6_xml(),
             })
         });
         InstanceXml {
@@ -197,6 +199,9 @@ impl World {
             if (ids.is_empty() || ids.contains(&instance.id.as_str())) && seen.passes(&filters)? {
                 found.push(seen);
             }
+        }
+        if let Some(dark) = found.iter().find(|seen| self.dark_zones.contains(&seen.subnet().zone)) {
+            return Err(ApiError::unavailable(&dark.subnet().zone));
         }
         Ok(found)
     }

@@ -37,6 +37,7 @@ struct NetworkInterfaceXml<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     association: Option<AssociationXml<'a>>,
     private_ip_addresses_set: Items<PrivateIpXml<'a>>,
+    ipv6_addresses_set: Items<Ipv6Xml>,
     tag_set: Items<Tag>,
 }
 
@@ -70,6 +71,12 @@ pub(super) struct PrivateIpXml<'a> {
     primary: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     association: Option<AssociationXml<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Ipv6Xml {
+    ipv6_address: String,
 }
 
 impl<'a> AttachmentXml<'a> {
@@ -123,6 +130,11 @@ impl NetworkInterface {
         });
         xml.collect()
     }
+
+    /// Its IPv6 addresses.
+    pub(super) fn ipv6_xml(&self) -> Items<Ipv6Xml> {
+        self.ipv6_addresses.iter().map(|ip| Ipv6Xml { ipv6_address: ip.to_string() }).collect()
+    }
 }
 
 impl Described for Seen<'_> {
@@ -150,6 +162,7 @@ impl Described for Seen<'_> {
             "source-dest-check" => vec![interface.source_dest_check.to_string()],
             "private-ip-address" => vec![interface.primary_ip().to_string()],
             "addresses.private-ip-address" => interface.private_ips.iter().map(ToString::to_string).collect(),
+            "ipv6-addresses.ipv6-address" => interface.ipv6_addresses.iter().map(ToString::to_string).collect(),
             "attachment.attachment-id" => of_attachment(|attachment| attachment.id.clone()),
             "attachment.instance-id" => of_attachment(|attachment| attachment.instance.clone()),
             "attachment.device-index" => of_attachment(|attachment| attachment.device_index.to_string()),
@@ -206,6 +219,7 @@ impl Seen<'_> {
             attachment: interface.attachment.as_ref().map(|attachment| AttachmentXml::new(attachment, true)),
             association: primary_association,
             private_ip_addresses_set: interface.private_ips_xml(world),
+            ipv6_addresses_set: interface.ipv6_xml(),
             tag_set: Tag::all(&interface.tags),
         }
     }

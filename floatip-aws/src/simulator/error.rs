@@ -42,6 +42,10 @@ impl ApiError {
         Self::new(503, "RequestLimitExceeded", "Request limit exceeded.")
     }
 
+    pub(super) fn unavailable(zone: &str) -> Self {
+        Self::new(503, "Unavailable", format!("The server is overloaded and can't handle the request: {zone}"))
+    }
+
     pub(super) fn internal() -> Self {
         Self::new(500, "InternalError", "An internal error has occurred")
     }

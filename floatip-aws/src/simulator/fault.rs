@@ -135,6 +135,12 @@ impl Faults {
         self.cloud.faults.rules().push(Rule { scope: scope.into(), fault, when, seen: 0, frozen });
     }
 
+    /// From now on DescribeInstances and DescribeInstanceStatus answer Unavailable (HTTP 503) if an instance of this zone
+    /// is among those that are asked for, until the faults are cleared: as it can be while a zone is disrupted.
+    pub fn zone_goes_dark(&self, zone: &str) {
+        self.cloud.apply(|world, _| world.dark_zones.insert(zone.to_owned()));
+    }
+
     /// From now on nothing answers, until the faults are cleared: the same as [`Fault::Hang`] on every call. Connections
     /// are still accepted.
     pub fn black_hole(&self) {
@@ -146,6 +152,7 @@ impl Faults {
     pub fn clear(&self) {
         self.cloud.faults.rules().clear();
         self.cloud.forget_history();
+        self.cloud.apply(|world, _| world.dark_zones.clear());
     }
 
     /// Clears the faults that were set with this scope.

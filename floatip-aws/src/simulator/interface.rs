@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use tokio::time::Instant;
 
@@ -16,8 +16,10 @@ pub struct NetworkInterface {
     pub id: String,
     /// The subnet that it is bound to.
     pub subnet: String,
-    /// Its private addresses, the primary one first.
+    /// Its private IPv4 addresses, the primary one first.
     pub private_ips: Vec<Ipv4Addr>,
+    /// Its IPv6 addresses. Default: none.
+    pub ipv6_addresses: Vec<Ipv6Addr>,
     /// What it is attached to; `None` if it is available.
     pub attachment: Option<Attachment>,
     /// Whether it drops traffic that is not addressed to it. Default: true.
@@ -76,6 +78,14 @@ impl NetworkInterface {
     /// Its primary private address.
     pub fn primary_ip(&self) -> Ipv4Addr {
         self.private_ips[0]
+    }
+
+    /// Whether a private IPv4 or an IPv6 address is on it.
+    pub fn has(&self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(ip) => self.private_ips.contains(&ip),
+            IpAddr::V6(ip) => self.ipv6_addresses.contains(&ip),
+        }
     }
 
     /// The instance that traffic to it reaches: the one that it is attached to or still leaving.
@@ -316,6 +326,7 @@ impl World {
                     instance: attachment.instance.clone(),
                     device_index: attachment.device_index,
                     private_ips: interface.private_ips.clone(),
+                    ipv6_addresses: interface.ipv6_addresses.clone(),
                 };
                 self.outbox.push((at, change));
             }

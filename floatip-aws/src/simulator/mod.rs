@@ -21,7 +21,7 @@
 //! ```
 //!
 //! # What it does not do
-//! - It is IPv4 only, in one Region and one account, and knows only the actions of [`Action`] and the instance types of
+//! - It has one Region and one account, a VPC has just the ranges of its subnets, and it knows only the actions of [`Action`] and the instance types of
 //!   [`InstanceType::known`].
 //! - It looks at the shape of the signature, not at the signature: any credentials do.
 //! - Ids need EC2's prefixes, not EC2's hexadecimal digits.
@@ -48,14 +48,17 @@ mod describe_addresses;
 mod describe_instance_types;
 mod describe_instances;
 mod describe_interfaces;
+mod describe_route_tables;
 mod error;
 mod fault;
 mod instance;
 mod interface;
 mod journal;
 mod parameters;
+mod private_ip;
 mod reply;
 mod requests;
+mod route_table;
 mod selection;
 mod server;
 mod timings;
@@ -79,6 +82,7 @@ pub use fault::{Fault, Faults, Scope, When};
 pub use instance::{Instance, InstanceState, InstanceType};
 pub use interface::{Attachment, AttachmentState, NetworkInterface};
 pub use journal::{Entry, Journal, Outcome};
+pub use route_table::{Route, RouteTable};
 pub use timings::Timings;
 pub use world::{Subnet, World};
 

@@ -1,4 +1,8 @@
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::Serialize;
 
 use super::action::Action;
 use super::cloud::Cloud;
@@ -6,7 +10,7 @@ use super::error::ApiError;
 use super::fault::{Fault, Strike};
 use super::interface::Course;
 use super::parameters::Parameters;
-use super::reply::Reply;
+use super::reply::{Items, Reply};
 use super::world::World;
 
 impl Cloud {
@@ -26,11 +30,19 @@ impl Cloud {
             Action::DescribeInstanceTypes => describe(World::describe_instance_types),
             Action::DescribeInstanceStatus => describe(World::describe_instance_status),
             Action::DescribeAddresses => describe(World::describe_addresses),
+            Action::DescribeRouteTables => describe(World::describe_route_tables),
             Action::AttachNetworkInterface => self.attach_network_interface(parameters, strike),
             Action::DetachNetworkInterface => self.detach_network_interface(parameters, strike),
             Action::ModifyNetworkInterfaceAttribute => self.modify_network_interface_attribute(parameters),
             Action::AssociateAddress => self.associate_address(parameters),
             Action::DisassociateAddress => self.disassociate_address(parameters),
+            Action::AssignPrivateIpAddresses => self.assign_private_ip_addresses(parameters),
+            Action::UnassignPrivateIpAddresses => self.unassign(parameters, &addresses::<Ipv4Addr>(parameters)?),
+            Action::AssignIpv6Addresses => self.assign_ipv6_addresses(parameters),
+            Action::UnassignIpv6Addresses => self.unassign_ipv6_addresses(parameters),
+            Action::CreateRoute => self.create_route(parameters),
+            Action::ReplaceRoute => self.replace_route(parameters),
+            Action::DeleteRoute => self.delete_route(parameters),
         }
     }
 
@@ -122,4 +134,112 @@ impl Cloud {
         })?;
         Reply::done()
     }
+
+    fn assign_private_ip_addresses(&self, parameters: &Parameters) -> Result<Reply, ApiError> {
+        let ips = addresses::<Ipv4Addr>(parameters)?;
+        let network_interface = self.assign(parameters, &ips)?;
+        let assigned = ips.iter().map(|ip| AssignedXml { private_ip_address: ip.to_string() }).collect::<Items<_>>();
+        let reply = Reply::done()?.with("networkInterfaceId", network_interface)?;
+        reply.with("assignedPrivateIpAddressesSet", &assigned)
+    }
+
+    fn assign_ipv6_addresses(&self, parameters: &Parameters) -> Result<Reply, ApiError> {
+        let ips = addresses::<Ipv6Addr>(parameters)?;
+        let network_interface = self.assign(parameters, &ips)?;
+        let assigned = ips.iter().map(IpAddr::to_string).collect::<Items<_>>();
+        Reply::default().with("networkInterfaceId", network_interface)?.with("assignedIpv6Addresses", &assigned)
+    }
+
+    fn unassign_ipv6_addresses(&self, parameters: &Parameters) -> Result<Reply, ApiError> {
+        let ips = addresses::<Ipv6Addr>(parameters)?;
+        self.unassign(parameters, &ips)?;
+        let unassigned = ips.iter().map(IpAddr::to_string).collect::<Items<_>>();
+        let reply = Reply::default().with("networkInterfaceId", parameters.required("NetworkInterfaceId")?)?;
+        reply.with("unassignedIpv6Addresses", &unassigned)
+    }
+
+    fn assign<'a>(&self, parameters: &'a Parameters, ips: &[IpAddr]) -> Result<&'a str, ApiError> {
+        let network_interface = parameters.required("NetworkInterfaceId")?;
+        let allow = parameters.flag("AllowReassignment")?;
+        self.apply(|world, now| {
+            world.check_assign(network_interface, ips, allow)?;
+            world.assign(network_interface, ips, allow, now)
+        })?;
+        Ok(network_interface)
+    }
+
+    fn unassign(&self, parameters: &Parameters, ips: &[IpAddr]) -> Result<Reply, ApiError> {
+        let network_interface = parameters.required("NetworkInterfaceId")?;
+        self.apply(|world, now| world.unassign(network_interface, ips, now))?;
+        Reply::done()
+    }
+
+    fn create_route(&self, parameters: &Parameters) -> Result<Reply, ApiError> {
+        let (table, destination) = (parameters.required("RouteTableId")?, destination(parameters)?);
+        let network_interface = parameters.required("NetworkInterfaceId")?;
+        self.apply(|world, now| {
+            world.check_create_route(table, destination, network_interface)?;
+            parameters.end_dry_run()?;
+            world.create_route(table, destination, network_interface, now)
+        })?;
+        Reply::done()
+    }
+
+    fn replace_route(&self, parameters: &Parameters) -> Result<Reply, ApiError> {
+        let (table, destination) = (parameters.required("RouteTableId")?, destination(parameters)?);
+        let network_interface = parameters.required("NetworkInterfaceId")?;
+        self.apply(|world, now| {
+            world.check_replace_route(table, destination, network_interface)?;
+            parameters.end_dry_run()?;
+            world.replace_route(table, destination, network_interface, now)
+        })?;
+        Reply::done()
+    }
+
+    fn delete_route(&self, parameters: &Parameters) -> Result<Reply, ApiError> {
+        let (table, destination) = (parameters.required("RouteTableId")?, destination(parameters)?);
+        self.apply(|world, now| {
+            world.check_delete_route(table, destination)?;
+            parameters.end_dry_run()?;
+            world.delete_route(table, destination, now)
+        })?;
+        Reply::done()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AssignedXml {
+    private_ip_address: String,
+}
+
+/// What differs between the calls for IPv4 and those for IPv6.
+trait Family: FromStr + Into<IpAddr> {
+    const PARAMETER: &str;
+}
+
+impl Family for Ipv4Addr {
+    const PARAMETER: &str = "PrivateIpAddress";
+}
+
+impl Family for Ipv6Addr {
+    const PARAMETER: &str = "Ipv6Addresses";
+}
+
+/// The addresses that a request names, which it must.
+fn addresses<F: Family>(parameters: &Parameters) -> Result<Vec<IpAddr>, ApiError> {
+    let names = (1..=parameters.list(F::PARAMETER).len()).map(|n| format!("{}.{n}", F::PARAMETER));
+    let parsed: Result<Vec<IpAddr>, _> =
+        names.map(|name| parameters.required_parsed::<F>(&name).map(Into::into)).collect();
+    match parsed {
+        Ok(none) if none.is_empty() => Err(ApiError::missing(F::PARAMETER)),
+        parsed => parsed,
+    }
+}
+
+/// The destination of a route, of either family.
+fn destination(parameters: &Parameters) -> Result<IpNet, ApiError> {
+    let v4 = parameters.parsed::<Ipv4Net>("DestinationCidrBlock")?.map(IpNet::V4);
+    let v6 = parameters.parsed::<Ipv6Net>("DestinationIpv6CidrBlock")?.map(IpNet::V6);
+    v4.or(v6).ok_or_else(|| ApiError::missing("DestinationCidrBlock"))
 }

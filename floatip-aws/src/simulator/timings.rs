@@ -10,6 +10,8 @@ pub struct Timings {
     pub(super) detach: Duration,
     pub(super) force_detach: Duration,
     pub(super) address_propagation: Duration,
+    pub(super) private_ip_propagation: Duration,
+    pub(super) route_propagation: Duration,
     pub(super) instance: Duration,
 }
 
@@ -20,6 +22,8 @@ impl Default for Timings {
             detach: Duration::from_millis(2500),
             force_detach: Duration::from_secs(1),
             address_propagation: Duration::from_secs(5),
+            private_ip_propagation: Duration::from_millis(1200),
+            route_propagation: Duration::from_secs(1),
             instance: Duration::from_secs(3),
         }
     }
@@ -33,6 +37,8 @@ impl Timings {
             detach: Duration::ZERO,
             force_detach: Duration::ZERO,
             address_propagation: Duration::ZERO,
+            private_ip_propagation: Duration::ZERO,
+            route_propagation: Duration::ZERO,
             instance: Duration::ZERO,
         }
     }
@@ -64,6 +70,22 @@ impl Timings {
     #[must_use]
     pub fn address_propagation(mut self, address_propagation: Duration) -> Self {
         self.address_propagation = address_propagation;
+        self
+    }
+
+    /// From an accepted change of an interface's addresses until traffic follows. The API shows the change at once; the
+    /// [`DataPlane`](super::DataPlane) learns of it after this time. Default: 1.2 s.
+    #[must_use]
+    pub fn private_ip_propagation(mut self, private_ip_propagation: Duration) -> Self {
+        self.private_ip_propagation = private_ip_propagation;
+        self
+    }
+
+    /// From an accepted change of a route until traffic follows. The API shows the change at once; the
+    /// [`DataPlane`](super::DataPlane) learns of it after this time. Default: 1 s, a guess: nobody has published a figure.
+    #[must_use]
+    pub fn route_propagation(mut self, route_propagation: Duration) -> Self {
+        self.route_propagation = route_propagation;
         self
     }
 

@@ -1,6 +1,7 @@
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use tokio::time::Instant;
 
 use super::address::ElasticIp;
@@ -8,9 +9,10 @@ use super::building::WorldError;
 use super::data_plane::Change;
 use super::instance::Instance;
 use super::interface::NetworkInterface;
+use super::route_table::RouteTable;
 use super::timings::Timings;
 
-/// A Region: its subnets, instances, network interfaces and Elastic IP addresses.
+/// A Region: its subnets, instances, network interfaces, Elastic IP addresses and route tables.
 ///
 /// Built by chained calls and given to [`Simulator::start`](super::Simulator::start), which reports the first mistake
 /// in it; read back, as it really is at that moment, by [`Simulator::world`](super::Simulator::world).
@@ -23,9 +25,12 @@ pub struct World {
     pub(super) instances: BTreeMap<String, Instance>,
     pub(super) interfaces: BTreeMap<String, NetworkInterface>,
     pub(super) addresses: BTreeMap<String, ElasticIp>,
+    pub(super) route_tables: BTreeMap<String, RouteTable>,
     pub(super) timings: Timings,
     /// Changes that the data plane has not been told of, and when it is to be.
     pub(super) outbox: Vec<(Instant, Change)>,
+    /// Zones whose instances cannot be described.
+    pub(super) dark_zones: BTreeSet<String>,
     pub(super) delete_on_termination: bool,
     pub(super) last_id: u64,
     pub(super) mistake: Option<WorldError>,
@@ -41,8 +46,22 @@ pub struct Subnet {
     pub zone: String,
     /// Its IPv4 range.
     pub cidr: String,
+    /// Its IPv6 range. Default: none.
+    pub ipv6_cidr: Option<String>,
     /// The VPC that it is in.
     pub vpc: String,
+}
+
+impl Subnet {
+    /// Whether an address lies in one of its ranges.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        self.ranges().any(|range| range.contains(&ip))
+    }
+
+    /// Its IPv4 range, and its IPv6 range if it has one.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = IpNet> {
+        [Some(&self.cidr), self.ipv6_cidr.as_ref()].into_iter().flatten().filter_map(|cidr| cidr.parse().ok())
+    }
 }
 
 impl World {
@@ -54,8 +73,10 @@ impl World {
             instances: BTreeMap::new(),
             interfaces: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            route_tables: BTreeMap::new(),
             timings: Timings::instant(),
             outbox: Vec::new(),
+            dark_zones: BTreeSet::new(),
             delete_on_termination: false,
             last_id: 0,
             mistake: None,
@@ -82,9 +103,14 @@ impl World {
         self.addresses.get(allocation)
     }
 
-    /// The instance that traffic to a private address reaches, or still reaches.
-    pub fn carrier_of(&self, private_ip: Ipv4Addr) -> Option<&str> {
-        self.interfaces.values().find(|interface| interface.private_ips.contains(&private_ip))?.carrier()
+    /// A route table.
+    pub fn find_route_table(&self, id: &str) -> Option<&RouteTable> {
+        self.route_tables.get(id)
+    }
+
+    /// The instance that traffic to a private or IPv6 address of an interface reaches, or still reaches.
+    pub fn carrier_of(&self, ip: IpAddr) -> Option<&str> {
+        self.interfaces.values().find(|interface| interface.has(ip))?.carrier()
     }
 
     /// The instance that an Elastic IP address leads to, by the API; traffic follows later, as

@@ -39,6 +39,7 @@ fn attached() -> Change {
         instance: "i-2".into(),
         device_index: 2,
         private_ips: vec![Ipv4Addr::new(172, 16, 11, 30)],
+        ipv6_addresses: vec![],
     }
 }
 

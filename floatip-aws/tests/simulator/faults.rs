@@ -4,7 +4,7 @@ use aws_sdk_ec2::error::SdkError;
 use floatip_aws::simulator::{Action, AttachmentState, Fault, Outcome, Scope, Timings, When, World};
 use tokio::time::Instant;
 
-use crate::{LONG, Lab, client, code, soon, two_servers};
+use crate::{LONG, Lab, client, code, filter, soon, two_servers};
 
 impl Lab {
     async fn faulty(scope: impl Into<Scope>, fault: Fault, when: When) -> Self {
@@ -278,4 +278,18 @@ async fn a_test_can_wait_for_the_world() {
     let (_, detached) =
         tokio::join!(soon(lab.simulator.wait_until(freed)), async { console.detach("eni-float", false) });
     detached.expect("accepted");
+}
+
+#[tokio::test]
+async fn instances_of_a_dark_zone_cannot_be_described_and_all_else_can() {
+    let lab = Lab::two_servers(Timings::instant()).await;
+    lab.simulator.faults().zone_goes_dark("ap-northeast-1c");
+    let describe = |instance: &str| lab.ec2.describe_instances().filters(filter("instance-id", instance)).send();
+    assert_eq!(code(describe("i-3").await), "Unavailable");
+    assert_eq!(code(lab.ec2.describe_instance_status().instance_ids("i-3").send().await), "Unavailable");
+    assert_eq!(code(lab.ec2.describe_instances().send().await), "Unavailable", "it is among all of them");
+    describe("i-1").await.expect("another zone");
+    lab.interface("eni-3-primary").await;
+    lab.simulator.faults().clear();
+    describe("i-3").await.expect("it is light again");
 }

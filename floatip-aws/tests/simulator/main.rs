@@ -7,7 +7,9 @@ mod describes;
 mod faults;
 mod instances;
 mod interfaces;
+mod private_ips;
 mod protocol;
+mod routes;
 mod world;
 
 use std::fmt::Debug;

@@ -142,8 +142,13 @@ impl DataPlane for Loopback {
     async fn follow(&self, change: &Change) {
         let to = match change {
             Change::Attached { instance, .. } => Server::of_instance(instance),
-            Change::Associated { instance, .. } => instance.as_deref().and_then(Server::of_instance),
-            Change::Detached { .. } | Change::Disassociated { .. } => None,
+            Change::Associated { instance, .. }
+            | Change::Assigned { instance, .. }
+            | Change::Routed { instance, .. } => instance.as_deref().and_then(Server::of_instance),
+            Change::Detached { .. }
+            | Change::Disassociated { .. }
+            | Change::Unassigned { .. }
+            | Change::Unrouted { .. } => None,
         };
         self.lead(to).await;
     }

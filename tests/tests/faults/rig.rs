@@ -224,11 +224,13 @@ impl Rig {
                     went.extend(on);
                 }
                 Change::Detached { .. } => on = None,
-                Change::Associated { instance, .. } => {
+                Change::Associated { instance, .. }
+                | Change::Assigned { instance, .. }
+                | Change::Routed { instance, .. } => {
                     on = instance.as_deref().and_then(name);
                     went.extend(on);
                 }
-                Change::Disassociated { .. } => on = None,
+                Change::Disassociated { .. } | Change::Unassigned { .. } | Change::Unrouted { .. } => on = None,
             }
         }
         assert_eq!(went, way, "{}", self.story());
