@@ -118,7 +118,7 @@ mod tests {
     use crate::config::{Port, ProbeSpec, TcpSpec};
 
     fn probe(port: u16) -> Probe {
-        let spec = ProbeSpec::Tcp(TcpSpec { port: Port(port) });
+        let spec = ProbeSpec::Tcp(TcpSpec { port: Port(port), send: None, expect: None });
         Probe { spec, secret: None, direct: true, verify: None }
     }
 

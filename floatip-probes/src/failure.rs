@@ -89,7 +89,6 @@ impl Failure {
     }
 
     /// What an error on an established connection says.
-    #[cfg(feature = "ftp")]
     #[expect(clippy::wildcard_enum_match_arm, reason = "the kinds of errors are an open set")]
     pub(crate) fn of_conversation(stage: Stage, error: &io::Error) -> Self {
         let detail = error.to_string();

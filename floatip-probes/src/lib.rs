@@ -1,7 +1,8 @@
-//! Health checks for floatip: is a server reachable (`ping`), does something listen (`tcp`), does FTP work (`ftp`)?
+//! Health checks for floatip: is a server reachable (`ping`), does something listen and answer (`tcp`), does FTP work
+//! (`ftp`), or a name server (`dns`), what does a program say (`exec`), has somebody asked for maintenance (`file`)?
 //!
-//! Each check is a [`HealthProbe`](floatip_core::HealthProbe) behind a cargo feature of its own, all on by default. They
-//! share one way of telling whose fault a failure is: a verdict speaks about the target alone, and what the prober lacks
+//! Each check is a [`HealthProbe`](floatip_core::HealthProbe) behind a cargo feature of its own; `ping`, `tcp` and `ftp`
+//! are on by default, and `full` is all of them. They share one way of telling whose fault a failure is: a verdict speaks about the target alone, and what the prober lacks
 //! (a permission, a file descriptor, a name server) is a [`ProbeError`](floatip_core::ProbeError), never a verdict.
 //!
 //! Every check obeys one deadline from name resolution to the last reply, names the stage that was under way when it
@@ -18,28 +19,40 @@
 //! # Ok(()) }
 //! ```
 #![deny(missing_docs)]
+#![cfg_attr(not(feature = "full"), allow(dead_code, reason = "what several probes share is whole for each"))]
 
-#[cfg(any(feature = "tcp", feature = "ftp"))]
+#[cfg(feature = "network")]
 mod connection;
-#[cfg(any(feature = "ping", feature = "tcp", feature = "ftp"))]
+#[cfg(feature = "dns")]
+mod dns;
+mod excerpt;
+#[cfg(feature = "exec")]
+mod exec;
 mod failure;
+#[cfg(feature = "file")]
+mod file;
 #[cfg(feature = "ftp")]
 mod ftp;
 #[cfg(feature = "ftp")]
 mod passive;
 #[cfg(feature = "ping")]
 mod ping;
-#[cfg(any(feature = "ping", feature = "tcp", feature = "ftp"))]
 mod progress;
 #[cfg(feature = "ftp")]
 mod reply;
-#[cfg(any(feature = "ping", feature = "tcp", feature = "ftp"))]
+#[cfg(feature = "network")]
 mod resolve;
 mod secret;
 mod setting;
 #[cfg(feature = "tcp")]
 mod tcp;
 
+#[cfg(feature = "dns")]
+pub use dns::DnsProbe;
+#[cfg(feature = "exec")]
+pub use exec::ExecProbe;
+#[cfg(feature = "file")]
+pub use file::FileProbe;
 #[cfg(feature = "ftp")]
 pub use ftp::{FtpProbe, ListPath};
 #[cfg(feature = "ping")]

@@ -30,7 +30,8 @@ const MOST_ECHOES: u8 = 16;
 /// How often in a row an echo may be answered with advice about the way (a redirect) before it counts as lost.
 const REDIRECTS: usize = 3;
 
-/// An ICMP echo, over IPv4 or IPv6: healthy if the target itself replies. Only an echo reply counts, never the
+/// ICMP echoes, over IPv4 or IPv6: healthy if the target itself replies, and where asked to, if it does so often and soon
+/// enough. Only an echo reply counts, never the
 /// "destination unreachable" of a router on the way, which some sockets receive and others do not.
 ///
 /// It proves that the machine and the way there work, and nothing about the service: use it beside another check. Port
@@ -51,6 +52,8 @@ const REDIRECTS: usize = 3;
 #[derive(Debug, Clone)]
 pub struct PingProbe {
     count: u8,
+    bounds: Bounds,
+    warnings: Bounds,
     v4: Arc<Lane>,
     v6: Arc<Lane>,
 }
@@ -64,13 +67,19 @@ impl Default for PingProbe {
 impl PingProbe {
     /// One echo a check; `fall` is what tolerates the loss of a packet.
     pub fn new() -> Self {
-        Self { count: 1, v4: Arc::new(Lane::new(ICMP::V4)), v6: Arc::new(Lane::new(ICMP::V6)) }
+        Self {
+            count: 1,
+            bounds: Bounds::NONE,
+            warnings: Bounds::NONE,
+            v4: Arc::new(Lane::new(ICMP::V4)),
+            v6: Arc::new(Lane::new(ICMP::V6)),
+        }
     }
 
     /// How many echoes a check may take before the target is unhealthy, from 1 to 16. Default: 1.
     ///
     /// They are sent one after the other, and each has its share of the timeout: `timeout / count` must be well above
-    /// the round trip. The first reply ends the check.
+    /// the round trip. Without a bound on loss or round trips the first reply ends the check.
     ///
     /// # Errors
     /// [`SettingError::OutOfRange`].
@@ -82,13 +91,51 @@ impl PingProbe {
         Ok(self)
     }
 
+    /// How many of a hundred echoes may be lost before the target is unhealthy, from 0 to 99: with 40, three replies of
+    /// five are enough, and two are not. Default: no bound, one reply is enough.
+    ///
+    /// # Errors
+    /// [`SettingError::OutOfRange`].
+    pub fn max_loss(mut self, percent: u8) -> Result<Self, SettingError> {
+        self.bounds.loss = Some(Bounds::percent("the greatest loss", percent)?);
+        Ok(self)
+    }
+
+    /// How long a round trip may take, on average over the replies of one check, before the target is unhealthy. It has
+    /// an effect below `timeout / count` only. Default: no bound.
+    ///
+    /// # Errors
+    /// [`SettingError::Unusable`] if it is zero.
+    pub fn max_round_trip(mut self, round_trip: Duration) -> Result<Self, SettingError> {
+        self.bounds.round_trip = Some(Bounds::round_trip("the longest round trip", round_trip)?);
+        Ok(self)
+    }
+
+    /// As [`max_loss`](Self::max_loss), but beyond it the verdict bears a warning only. Default: none.
+    ///
+    /// # Errors
+    /// [`SettingError::OutOfRange`].
+    pub fn warn_loss(mut self, percent: u8) -> Result<Self, SettingError> {
+        self.warnings.loss = Some(Bounds::percent("the loss that is warned of", percent)?);
+        Ok(self)
+    }
+
+    /// As [`max_round_trip`](Self::max_round_trip), but beyond it the verdict bears a warning only. Default: none.
+    ///
+    /// # Errors
+    /// [`SettingError::Unusable`] if it is zero.
+    pub fn warn_round_trip(mut self, round_trip: Duration) -> Result<Self, SettingError> {
+        self.warnings.round_trip = Some(Bounds::round_trip("the round trip that is warned of", round_trip)?);
+        Ok(self)
+    }
+
     async fn check(&self, target: &Target, progress: &mut Progress) -> Result<Verdict, Failure> {
         let addresses = resolve(&target.host, 0).await?;
         progress.stage = ECHO;
         let mut failure: Option<Failure> = None;
         for address in addresses {
             match self.reach(address, target.timeout / u32::from(self.count)).await {
-                Ok(()) => return Ok(Verdict::healthy()),
+                Ok(tally) => return Ok(self.judge(&tally)),
                 Err(later) => {
                     failure = Some(match failure {
                         Some(first) => first.or(later),
@@ -100,17 +147,95 @@ impl PingProbe {
         Err(failure.expect("a name resolves to at least one address"))
     }
 
-    async fn reach(&self, address: SocketAddr, patience: Duration) -> Result<(), Failure> {
+    /// Sends echoes until it is clear what they say: the replies, or what the last one met if there was none.
+    async fn reach(&self, address: SocketAddr, patience: Duration) -> Result<Tally, Failure> {
         let lane = if address.is_ipv4() { &self.v4 } else { &self.v6 };
         let client = lane.client()?;
-        let mut outcome = Err(Reason::TimedOut { stage: ECHO.into() }.into());
+        let measures = self.bounds != Bounds::NONE || self.warnings != Bounds::NONE;
+        let mut tally = Tally { of: self.count, ..Tally::default() };
+        let mut failure = Reason::TimedOut { stage: ECHO.into() };
         for _ in 0..self.count {
-            outcome = lane.echo(&client, address, patience).await;
-            if !matches!(outcome, Err(Failure::Target(_))) {
+            match lane.echo(&client, address, patience).await {
+                Ok(round_trip) => {
+                    tally.replies += 1;
+                    tally.round_trips += round_trip;
+                }
+                Err(Failure::Target(reason)) => {
+                    tally.lost += 1;
+                    failure = reason;
+                }
+                Err(Failure::Prober(error)) => return Err(error.into()),
+            }
+            let decided = if measures { self.bounds.are_lost(&tally) } else { tally.replies > 0 };
+            if decided {
                 break;
             }
         }
-        outcome
+        if tally.replies == 0 { Err(failure.into()) } else { Ok(tally) }
+    }
+
+    fn judge(&self, tally: &Tally) -> Verdict {
+        if let Some(detail) = self.bounds.exceeded(tally) {
+            return Verdict::unhealthy(Reason::Failed { detail });
+        }
+        match self.warnings.exceeded(tally) {
+            Some(warning) => Verdict::healthy().with_warning(warning),
+            None => Verdict::healthy(),
+        }
+    }
+}
+
+/// What the echoes of one check met.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    /// How many were to be sent.
+    of: u8,
+    replies: u8,
+    lost: u8,
+    /// All round trips together.
+    round_trips: Duration,
+}
+
+/// From where on echoes tell of trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bounds {
+    /// In percent of those that were to be sent.
+    loss: Option<u8>,
+    round_trip: Option<Duration>,
+}
+
+impl Bounds {
+    const NONE: Self = Self { loss: None, round_trip: None };
+
+    fn percent(setting: &'static str, percent: u8) -> Result<u8, SettingError> {
+        if percent > 99 {
+            return Err(SettingError::OutOfRange { setting, least: 0, most: 99 });
+        }
+        Ok(percent)
+    }
+
+    fn round_trip(setting: &'static str, round_trip: Duration) -> Result<Duration, SettingError> {
+        if round_trip.is_zero() {
+            return Err(SettingError::Unusable { setting, detail: "no reply takes no time".to_owned() });
+        }
+        Ok(round_trip)
+    }
+
+    /// True if more are lost than may be, whatever becomes of those that are still to be sent.
+    fn are_lost(self, tally: &Tally) -> bool {
+        self.loss.is_some_and(|percent| 100 * u32::from(tally.lost) > u32::from(percent) * u32::from(tally.of))
+    }
+
+    fn exceeded(self, tally: &Tally) -> Option<String> {
+        if self.are_lost(tally) {
+            let percent = self.loss.unwrap_or_default();
+            return Some(format!("{} of {} echoes were lost, more than {percent} %", tally.lost, tally.of));
+        }
+        let average = tally.round_trips / u32::from(tally.replies.max(1));
+        self.round_trip.filter(|bound| average > *bound).map(|bound| {
+            let [average, bound] = [average, bound].map(|time| time.as_secs_f64() * 1e3);
+            format!("a round trip takes {average:.1} ms on average, more than {bound:.1} ms")
+        })
     }
 }
 
@@ -163,23 +288,23 @@ impl Lane {
         Ok(client.insert(opened).clone())
     }
 
-    async fn echo(&self, client: &Client, address: SocketAddr, patience: Duration) -> Result<(), Failure> {
+    async fn echo(&self, client: &Client, address: SocketAddr, patience: Duration) -> Result<Duration, Failure> {
         let mut pinger = client.pinger(address.ip(), self.identifier).await;
         pinger.timeout(patience);
         if let SocketAddr::V6(address) = address {
             pinger.scope_id(address.scope_id());
         }
-        let mut answer = Answer::Advice;
+        let (mut answer, mut took) = (Answer::Advice, Duration::ZERO);
         for _ in 0..=REDIRECTS {
             let sequence = PingSequence(self.sequence.fetch_add(1, Ordering::Relaxed));
-            let (packet, _) = pinger.ping(sequence, &PAYLOAD).await.map_err(unanswered)?;
-            answer = Answer::of(&packet);
+            let (packet, round_trip) = pinger.ping(sequence, &PAYLOAD).await.map_err(unanswered)?;
+            (answer, took) = (Answer::of(&packet), round_trip);
             if answer != Answer::Advice {
                 break;
             }
         }
         match answer {
-            Answer::Reply => Ok(()),
+            Answer::Reply => Ok(took),
             Answer::Unreachable(detail) => Err(Reason::Unreachable { detail }.into()),
             Answer::Advice => Err(Reason::TimedOut { stage: ECHO.into() }.into()),
         }
@@ -327,5 +452,28 @@ mod tests {
         assert!(PingProbe::new().count(0).is_err());
         assert!(PingProbe::new().count(17).is_err());
         assert_eq!(PingProbe::new().count(16).unwrap().to_string(), "ping, up to 16 echoes");
+    }
+
+    #[test]
+    fn more_loss_than_is_allowed_is_unhealthy_and_told_as_soon_as_it_is_certain() {
+        let probe = PingProbe::new().count(5).unwrap().max_loss(40).unwrap();
+        let tally = |replies, lost| Tally { of: 5, replies, lost, round_trips: Duration::ZERO };
+        assert!(probe.judge(&tally(3, 2)).is_healthy());
+        assert!(!probe.bounds.are_lost(&tally(0, 2)) && probe.bounds.are_lost(&tally(0, 3)));
+        let reason = probe.judge(&tally(1, 3)).reason.unwrap().to_string();
+        assert_eq!(reason, "3 of 5 echoes were lost, more than 40 %");
+        let lossless = PingProbe::new().count(5).unwrap().max_loss(0).unwrap();
+        assert!(!lossless.judge(&tally(4, 1)).is_healthy());
+    }
+
+    #[test]
+    fn a_round_trip_that_is_too_long_on_average_is_unhealthy_or_a_warning() {
+        let tally = Tally { of: 2, replies: 2, lost: 0, round_trips: Duration::from_millis(60) };
+        let probe = PingProbe::new().warn_round_trip(Duration::from_millis(20)).unwrap();
+        let said = "a round trip takes 30.0 ms on average, more than 20.0 ms";
+        assert_eq!(probe.judge(&tally), Verdict::healthy().with_warning(said));
+        let probe = probe.max_round_trip(Duration::from_millis(29)).unwrap();
+        assert!(!probe.judge(&tally).is_healthy());
+        assert!(probe.max_round_trip(Duration::from_millis(30)).unwrap().judge(&tally).is_healthy());
     }
 }

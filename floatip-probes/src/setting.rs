@@ -1,7 +1,7 @@
 //! What makes a probe's setting unusable.
 
 /// A probe cannot be made of these settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingError {
     /// The setting may not be empty.
@@ -20,10 +20,18 @@ pub enum SettingError {
         /// The greatest value that works.
         most: u16,
     },
+    /// The setting cannot be used as it is written.
+    #[error("{setting} cannot be used: {detail}")]
+    Unusable {
+        /// Which one.
+        setting: &'static str,
+        /// What is wrong with it, without secrets.
+        detail: String,
+    },
 }
 
 /// A port to connect to, or the error that names its bounds.
-#[cfg(any(feature = "tcp", feature = "ftp"))]
+#[cfg(feature = "network")]
 pub(crate) fn port(port: u16) -> Result<u16, SettingError> {
     if port == 0 {
         return Err(SettingError::OutOfRange { setting: "port", least: 1, most: u16::MAX });

@@ -76,3 +76,23 @@ async fn concurrent_checks_of_one_machine_each_get_their_own_reply() {
         assert_answered(check.await.unwrap());
     }
 }
+
+#[tokio::test]
+async fn a_machine_that_answers_every_echo_keeps_every_bound_on_loss() {
+    assert_answered(PingProbe::new().count(5).unwrap().max_loss(0).unwrap().probe(&target("127.0.0.1")).await);
+}
+
+#[tokio::test]
+async fn a_round_trip_beyond_its_bound_is_unhealthy_or_a_warning() {
+    let nothing = Duration::from_nanos(1);
+    let bounded = PingProbe::new().max_round_trip(nothing).unwrap().probe(&target("127.0.0.1")).await;
+    let warned = PingProbe::new().count(2).unwrap().warn_round_trip(nothing).unwrap().probe(&target("127.0.0.1")).await;
+    if permitted() {
+        let reason = bounded.unwrap().reason.unwrap().to_string();
+        assert!(reason.starts_with("a round trip takes "), "{reason}");
+        let warned = warned.unwrap();
+        assert!(warned.is_healthy() && warned.warnings[0].starts_with("a round trip takes "), "{warned:?}");
+    } else {
+        assert!(bounded.is_err() && warned.is_err());
+    }
+}

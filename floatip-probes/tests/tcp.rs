@@ -92,3 +92,56 @@ async fn a_check_leaves_no_connection_behind() {
 fn port_zero_is_refused() {
     assert_eq!(TcpProbe::new(0).unwrap_err().to_string(), "port must lie between 1 and 65535");
 }
+
+/// What a check with this exchange finds at a server that sends these bytes after it has heard `hears` bytes, and then
+/// closes or waits.
+async fn exchange(send: &str, expect: &str, says: Vec<u8>, closes: bool) -> Verdict {
+    let (listener, address) = ports::listener().await;
+    let hears = send.len();
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut heard = vec![0; hears];
+        stream.read_exact(&mut heard).await.unwrap();
+        // The client may have heard enough.
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &says).await.ok();
+        if !closes {
+            drop(stream.read(&mut [0]).await);
+        }
+        String::from_utf8(heard).unwrap()
+    });
+    let probe = TcpProbe::new(address.port()).unwrap().exchange(send, expect).unwrap();
+    let verdict = probe.probe(&target("127.0.0.1", if closes { AMPLE } else { SHORT })).await.unwrap();
+    assert_eq!(serving.await.unwrap(), send);
+    verdict
+}
+
+#[tokio::test]
+async fn an_answer_that_holds_what_is_expected_is_healthy() {
+    assert_eq!(exchange("PING\r\n", "+PONG", b"-x\r\n+PONG\r\n".to_vec(), false).await, Verdict::healthy());
+    assert_eq!(exchange("", "220 ", b"220 ready\r\n".to_vec(), false).await, Verdict::healthy());
+    let in_two_chunks = [vec![b'x'; 4094], b"expected".to_vec()].concat();
+    assert_eq!(exchange("", "expected", in_two_chunks, true).await, Verdict::healthy());
+}
+
+#[tokio::test]
+async fn an_answer_without_what_is_expected_is_shown() {
+    let reason = exchange("PING\r\n", "+PONG", b"-LOADING\r\n".to_vec(), true).await.reason.unwrap();
+    assert_eq!(reason.to_string(), "unexpected answer at answer: not \"+PONG\" but \"-LOADING\", and then the end");
+    let reason = exchange("", "+PONG", Vec::new(), true).await.reason.unwrap();
+    assert_eq!(reason.to_string(), "connection lost at answer: closed by the server without a word");
+    let reason = exchange("", "+PONG", b"+PON".to_vec(), false).await.reason.unwrap();
+    assert_eq!(reason, Reason::TimedOut { stage: "answer".into() });
+}
+
+#[tokio::test]
+async fn an_answer_is_looked_through_for_64_kib_and_no_further() {
+    let late = [vec![b'x'; 1 << 20], b"+PONG".to_vec()].concat();
+    let reason = exchange("", "+PONG", late, true).await.reason.unwrap().to_string();
+    assert!(reason.starts_with("unexpected answer at answer: no \"+PONG\" in 6") && reason.len() < 500, "{reason}");
+}
+
+#[test]
+fn an_exchange_that_expects_nothing_is_refused() {
+    assert!(TcpProbe::new(21).unwrap().exchange("x", "").is_err());
+    assert!(TcpProbe::new(21).unwrap().exchange("x", "y".repeat(5000)).is_err());
+}

@@ -66,6 +66,21 @@ impl Setting for u8 {
     }
 }
 
+/// Texts, or one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Texts(pub(super) Vec<String>);
+
+impl Setting for Texts {
+    const EXPECTED: &'static str = "strings in brackets, such as [\"one\", \"two\"]";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        match value.as_array() {
+            Some(texts) => texts.iter().map(|text| String::read(text.get_ref())).collect::<Result<_, _>>().map(Self),
+            None => String::read(value).map(|text| Self(vec![text])),
+        }
+    }
+}
+
 /// A TCP port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Port(pub(crate) u16);

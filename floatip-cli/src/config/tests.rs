@@ -142,7 +142,14 @@ fn what_is_printed_as_the_default_changes_nothing_when_it_is_written() {
 #[test]
 fn what_is_printed_as_the_default_of_a_kind_of_probe_changes_nothing_when_it_is_written() {
     let password = "username = \"anonymous\"\npassword = { env = \"PATH\" }\n";
-    let kinds = [("ftp", password), ("tcp", "port = 21\n"), ("ping", "")];
+    let kinds = [
+        ("ftp", password),
+        ("tcp", "port = 21\n"),
+        ("ping", ""),
+        ("dns", "query = \"www.example.com\"\n"),
+        ("exec", "command = [\"/bin/true\"]\n"),
+        ("file", "path = \"/run/{node}\"\n"),
+    ];
     let mut seen = 0;
     for (kind, needed) in kinds {
         let table = format!("[[floating_ip.probe]] # kind = \"{kind}\"");
@@ -361,4 +368,52 @@ fn all_faults_are_told_at_once_in_the_order_of_the_file() {
     let lines: Vec<_> = parse(&text).unwrap_err().iter().map(Diagnostic::line).collect();
     let places: Vec<_> = lines.iter().map(|line| line.split(": ").next().unwrap()).collect();
     assert_eq!(places, ["x.toml:4:11", "x.toml:10:12", "x.toml:13:8"], "{lines:#?}");
+}
+
+/// The findings where the probe is this one.
+fn faults_of_probe(probe: &str) -> Vec<String> {
+    faults("kind = \"ftp\"\n", &format!("{probe}\n"))
+}
+
+#[test]
+fn every_kind_of_probe_takes_its_settings() {
+    for probe in [
+        "kind = \"tcp\"\nport = 6379\nsend = \"PING\\r\\n\"\nexpect = \"+PONG\"",
+        "kind = \"dns\"\nquery = \"www.example.com\"\nrecord = \"MX\"\nexpect = [\"10 mail\"]\nport = 5353",
+        "kind = \"exec\"\ncommand = [\"/bin/true\", \"-H\", \"{host}\"]\npass_env = [\"LD_LIBRARY_PATH\"]",
+    ] {
+        assert_eq!(faults_of_probe(probe), [""; 0], "{probe}");
+    }
+    let ping = "count = 5\nmax_loss = 40\nmax_round_trip = \"50ms\"\nwarn_loss = 0\nwarn_round_trip = \"20ms\"";
+    let found = faults_of_probe(&format!("kind = \"ping\"\n{ping}"));
+    assert!(found.len() == 1 && found[0].contains("ping is the only probe"), "{found:?}");
+}
+
+#[test]
+fn a_setting_that_no_probe_can_be_made_of_is_told() {
+    for (probe, said) in [
+        ("kind = \"ping\"\ncount = 17", "count must lie between 1 and 16"),
+        ("kind = \"ping\"\nmax_loss = 100", "the greatest loss must lie between 0 and 99"),
+        ("kind = \"dns\"\nquery = \"x\"\nrecord = \"AAA\"", "the type of record cannot be used"),
+        ("kind = \"dns\"\nquery = \"x\"\nexpect = \"fd00::5\"", "an expected record cannot be used"),
+        ("kind = \"exec\"\ncommand = [\"true\"]", "the program cannot be used"),
+        ("kind = \"exec\"\ncommand = []", "the command may not be empty"),
+        ("kind = \"tcp\"\nport = 21\nsend = \"x\"", "lacks `expect`"),
+        ("kind = \"dns\"", "lacks `query`"),
+        ("kind = \"exec\"", "lacks `command`"),
+        ("kind = \"file\"", "lacks `path`"),
+    ] {
+        let found = faults_of_probe(probe);
+        assert!(found.iter().any(|found| found.contains(said)), "{probe}: {found:?}");
+    }
+}
+
+#[test]
+fn a_probe_that_says_nothing_about_the_floating_address_cannot_verify_a_move() {
+    let file = "kind = \"file\"\npath = \"/run/{node}\"";
+    let found = faults_of_probe(file);
+    assert!(found.len() == 1 && found[0].contains("no move can be verified"), "{found:?}");
+    let found = faults_of_probe(&format!("{file}\nverify = true"));
+    assert!(found[0].contains("says nothing about the floating address"), "{found:?}");
+    assert!(faults_of_probe(&format!("{file}\ndirect = false"))[0].contains("this probe would never run"));
 }

@@ -1,6 +1,9 @@
 //! `[[floating_ip.probe]]`: how the health of nodes is checked. What a kind of probe has of its own is in a file of its
 //! own.
 
+mod dns;
+mod exec;
+mod file;
 mod ftp;
 mod ping;
 mod tcp;
@@ -17,6 +20,9 @@ use super::defaults::DefaultSetting;
 use super::mover::unknown;
 use super::password::{self, PasswordSource};
 use super::table::{Fault, Setting, Table};
+pub(crate) use dns::DnsSpec;
+pub(crate) use exec::ExecSpec;
+pub(crate) use file::FileSpec;
 pub(crate) use ftp::FtpSpec;
 #[cfg(test)]
 pub(super) use ftp::Listing;
@@ -41,6 +47,9 @@ pub(crate) enum ProbeSpec {
     Ping(PingSpec),
     Tcp(TcpSpec),
     Ftp(FtpSpec),
+    Dns(DnsSpec),
+    Exec(ExecSpec),
+    File(FileSpec),
 }
 
 impl ProbeSpec {
@@ -50,9 +59,12 @@ impl ProbeSpec {
     /// [`SettingError`] if it cannot be made of these settings.
     pub(crate) fn build(&self, secret: Option<Secret>) -> Result<Arc<dyn HealthProbe>, SettingError> {
         Ok(match self {
-            Self::Ping(ping) => Arc::new(ping.build()),
+            Self::Ping(ping) => Arc::new(ping.build()?),
             Self::Tcp(tcp) => Arc::new(tcp.build()?),
             Self::Ftp(ftp) => Arc::new(ftp.build(secret)?),
+            Self::Dns(dns) => Arc::new(dns.build()?),
+            Self::Exec(exec) => Arc::new(exec.build()?),
+            Self::File(file) => Arc::new(file.build()?),
         })
     }
 }
@@ -63,16 +75,22 @@ enum ProbeKind {
     Ftp,
     Tcp,
     Ping,
+    Dns,
+    Exec,
+    File,
 }
 
 impl ProbeKind {
-    const ALL: [Self; 3] = [Self::Ftp, Self::Tcp, Self::Ping];
+    const ALL: [Self; 6] = [Self::Ftp, Self::Tcp, Self::Ping, Self::Dns, Self::Exec, Self::File];
 
     fn name(self) -> &'static str {
         match self {
             Self::Ftp => "ftp",
             Self::Tcp => "tcp",
             Self::Ping => "ping",
+            Self::Dns => "dns",
+            Self::Exec => "exec",
+            Self::File => "file",
         }
     }
 
@@ -82,6 +100,17 @@ impl ProbeKind {
             Self::Ftp => FtpSpec::KEYS,
             Self::Tcp => TcpSpec::KEYS,
             Self::Ping => PingSpec::KEYS,
+            Self::Dns => DnsSpec::KEYS,
+            Self::Exec => ExecSpec::KEYS,
+            Self::File => FileSpec::KEYS,
+        }
+    }
+
+    /// Whether it says anything about what answers through the floating address.
+    fn verifies(self) -> bool {
+        match self {
+            Self::Ftp | Self::Tcp | Self::Ping | Self::Dns | Self::Exec => true,
+            Self::File => false,
         }
     }
 
@@ -97,7 +126,7 @@ impl ProbeKind {
 }
 
 impl Setting for ProbeKind {
-    const EXPECTED: &'static str = "`kind = \"ftp\"`, \"tcp\" or \"ping\"";
+    const EXPECTED: &'static str = "`kind = \"ftp\"`, \"tcp\", \"ping\", \"dns\", \"exec\" or \"file\"";
 
     fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
         let name = value.as_str().ok_or(Fault::WrongType)?;
@@ -132,11 +161,28 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Probe> {
     let spec = match kind {
         ProbeKind::Ftp => Some(ProbeSpec::Ftp(FtpSpec::read(&mut table, &mut reading))),
         ProbeKind::Tcp => TcpSpec::read(&mut table).map(ProbeSpec::Tcp),
-        ProbeKind::Ping => Some(ProbeSpec::Ping(PingSpec)),
+        ProbeKind::Ping => Some(ProbeSpec::Ping(PingSpec::read(&mut table))),
+        ProbeKind::Dns => DnsSpec::read(&mut table).map(ProbeSpec::Dns),
+        ProbeKind::Exec => ExecSpec::read(&mut table).map(ProbeSpec::Exec),
+        ProbeKind::File => FileSpec::read(&mut table).map(ProbeSpec::File),
     };
+    if let Some(error) = spec.as_ref().and_then(|spec| spec.build(None).err()) {
+        let hint = format!("mend that setting of this probe of kind \"{}\"", kind.name());
+        table.report.error(table.span.clone(), error.to_string(), hint);
+    }
     let mut direct = true;
     table.set("direct", &mut direct);
-    let verify = table.optional::<bool>("verify").map(Spanned::into_inner);
+    let mut verify = table.optional::<bool>("verify").map(Spanned::into_inner);
+    if !kind.verifies() {
+        if verify == Some(true) {
+            table.report.error(
+                table.span.clone(),
+                format!("a probe of kind \"{}\" says nothing about the floating address", kind.name()),
+                "leave `verify` out, and let a probe of the service verify moves",
+            );
+        }
+        verify = Some(false);
+    }
     if !direct && verify == Some(false) {
         table.report.error(
             table.span.clone(),
@@ -160,6 +206,14 @@ pub(super) fn defaults() -> Vec<DefaultSetting> {
         setting("direct", "check the nodes by their own hosts"),
         setting("verify", "check through the floating address, which verifies moves"),
     ];
-    defaults.extend(FtpSpec::defaults());
+    let kinds = [
+        FtpSpec::defaults(),
+        TcpSpec::defaults(),
+        PingSpec::defaults(),
+        DnsSpec::defaults(),
+        ExecSpec::defaults(),
+        FileSpec::defaults(),
+    ];
+    defaults.extend(kinds.into_iter().flatten());
     defaults
 }
