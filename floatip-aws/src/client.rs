@@ -8,7 +8,10 @@ use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::config::{Builder, ProvideCredentials, SharedCredentialsProvider};
 
+use floatip_core::MoveError;
+
 use crate::credentials::Unhurried;
+use crate::error::Call;
 
 /// How to reach EC2. Everything that is not set comes from the standard chain of the AWS tools: environment variables,
 /// the shared config and credentials files, then the role of the instance (IMDSv2).
@@ -149,6 +152,14 @@ impl Ec2 {
             builder = builder.endpoint_url(endpoint_url);
         }
         Ok(Self { client: aws_sdk_ec2::Client::from_conf(builder.build()) })
+    }
+
+    /// Bounds reads of several calls, told as `call`, by the time that one may take.
+    pub(crate) async fn within_a_call<T>(
+        call: Call<'_>,
+        reads: impl Future<Output = Result<T, MoveError>>,
+    ) -> Result<T, MoveError> {
+        tokio::time::timeout(Self::CALL_TIMEOUT, reads).await.unwrap_or_else(|elapsed| Err(call.unclear(elapsed)))
     }
 
     /// The SDK's client, for calls that this crate does not make.

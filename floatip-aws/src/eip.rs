@@ -13,7 +13,6 @@ use floatip_core::{
     Accepted, AddressMover, Capabilities, MoveError, NodeId, Placement, Precondition, Readiness, ReleaseMode, Strategy,
     Token,
 };
-use tokio::time::timeout;
 
 use crate::client::Ec2;
 use crate::error::{Call, readiness};
@@ -104,8 +103,7 @@ impl EipMover {
 
     /// Bounds reads of several calls by the time that one may take.
     async fn within_a_call<T>(&self, reads: impl Future<Output = Result<T, MoveError>>) -> Result<T, MoveError> {
-        let late = |elapsed| Err(Call::read(DESCRIBE, &self.allocation).unclear(elapsed));
-        timeout(Ec2::CALL_TIMEOUT, reads).await.unwrap_or_else(late)
+        Ec2::within_a_call(Call::read(DESCRIBE, &self.allocation), reads).await
     }
 
     async fn associate(&self, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError> {

@@ -5,6 +5,7 @@ mod readiness;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use floatip_core::{
 use crate::client::Ec2;
 use crate::error::{Call, is_index_taken, readiness};
 use crate::id::{self, SetupError};
+use crate::interface;
 use index::DeviceIndexes;
 
 const DESCRIBE: &str = "DescribeNetworkInterfaces";
@@ -58,6 +60,7 @@ pub struct EniMover {
     ec2: Ec2,
     network_interface: String,
     device_index: u8,
+    carries: Option<IpAddr>,
     nodes: BTreeMap<NodeId, String>,
     indexes: Mutex<DeviceIndexes>,
 }
@@ -93,11 +96,24 @@ impl EniMover {
         if instances.is_empty() {
             return Err(SetupError::NoNodes);
         }
-        Ok(Self { ec2, network_interface, device_index, nodes: instances, indexes: Mutex::default() })
+        Ok(Self { ec2, network_interface, device_index, carries: None, nodes: instances, indexes: Mutex::default() })
+    }
+
+    /// Says which address clients use: a private or IPv6 address of the interface. While the interface does not have it,
+    /// as after a [`PrivateIpMover`](crate::PrivateIpMover) of the same address has taken it over, the address is on a
+    /// stranger, wherever the interface is. Default: not said, and the interface is all that counts.
+    #[must_use]
+    pub fn carries(mut self, ip: IpAddr) -> Self {
+        self.carries = Some(ip);
+        self
     }
 
     fn placement(&self, interface: &NetworkInterface) -> Result<Placement, MoveError> {
         let call = Call::read(DESCRIBE, &self.network_interface);
+        if let Some(ip) = self.carries.filter(|ip| !interface::has(interface, *ip)) {
+            let description = format!("{ip} has left {}", self.network_interface);
+            return Ok(Placement::Stranger { description, token: Token::snapshot(self.network_interface.as_str()) });
+        }
         let Some(attachment) = interface.attachment() else {
             return match interface.status().map_or("unknown", |status| status.as_str()) {
                 "available" => Ok(Placement::Free),

@@ -171,7 +171,8 @@ fn classify(code: &str, message: &str) -> Class {
         "InvalidNetworkInterface.InUse"
         | "Resource.AlreadyAssociated"
         | "Resource.AlreadyAssigned"
-        | "RouteAlreadyExists" => Class::Conflict,
+        | "RouteAlreadyExists"
+        | "InvalidRoute.NotFound" => Class::Conflict,
 
         "InvalidNetworkInterfaceID.NotFound"
         | "InvalidInstanceID.NotFound"
@@ -191,8 +192,21 @@ fn classify(code: &str, message: &str) -> Class {
 
         "InvalidParameterValue" if says("already has an interface attached at device index") => Class::IndexTaken,
         "InvalidParameterValue" if says("in use") || says("move is not allowed") => Class::Conflict,
-        "InvalidParameterValue" if says("no route defined") => {
-            Class::Impossible("the route table has no route that could be replaced; create it once by hand")
+        // It was there when it was read: somebody has taken it away.
+        "InvalidParameterValue" if says("no route defined") || says("addresses are not assigned to interface") => {
+            Class::Conflict
+        }
+        "InvalidParameterValue" if says("more specific than one of this vpc") => Class::Impossible(
+            "the address lies within the VPC's own ranges, where no such route is allowed; choose one outside of them",
+        ),
+        "InvalidParameterValue" if says("belong to different networks") => {
+            Class::Impossible("the route table and the interface are in different VPCs")
+        }
+        "InvalidParameterValue" if says("does not fall within the subnet") => {
+            Class::Impossible("the address is outside the subnet of the interface, and cannot leave its own")
+        }
+        "InvalidParameterValue" if says("primary") => {
+            Class::Impossible("a primary address cannot leave its interface; only a secondary one can be reassigned")
         }
 
         "InvalidParameterValue" if says("not assigned to") => {
@@ -237,6 +251,10 @@ mod tests {
     const OTHER_ZONE: &str = "You may not attach a network interface to an instance if they are not in the same \
                               availability zone";
 
+    const NOT_ASSIGNED: &str = "Some of the specified addresses are not assigned to interface eni-0a1b2c3d";
+    const WITHIN_VPC: &str = "The destination CIDR block 10.0.0.9/32 is equal to or more specific than one of this \
+                              VPC's CIDR blocks. This route can target only an interface or an instance.";
+    const OTHER_SUBNET: &str = "Address does not fall within the subnet's address range";
     const TERMINATED: &str = "The terminated instance 'i-1' is not in a valid state for this operation.";
     const SHUTTING_DOWN: &str = "The shutting-down instance to which 'eni-1' is attached is not in a valid state for \
                                  this operation";
@@ -293,7 +311,11 @@ mod tests {
             ("InvalidParameterValue", "Interface: [eni-1] in use.", "conflict", "conflict"),
             ("InvalidParameterValue", "[10.0.0.9] assigned, but move is not allowed", "conflict", "conflict"),
             ("InvalidParameterValue", INDEX_TAKEN, "not yet", "not yet"),
-            ("InvalidParameterValue", "There is no route defined for '10.9.9.9/32'", "impossible", "impossible"),
+            ("InvalidParameterValue", "There is no route defined for '10.9.9.9/32'", "conflict", "conflict"),
+            ("InvalidParameterValue", NOT_ASSIGNED, "conflict", "conflict"),
+            ("InvalidRoute.NotFound", "", "conflict", "conflict"),
+            ("InvalidParameterValue", WITHIN_VPC, "impossible", "impossible"),
+            ("InvalidParameterValue", OTHER_SUBNET, "impossible", "impossible"),
             ("InvalidParameterValue", "something new", "outcome unknown", "timed out"),
             ("Resource.AlreadyAssociated", "", "conflict", "conflict"),
             ("Resource.AlreadyAssigned", "", "conflict", "conflict"),

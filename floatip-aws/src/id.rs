@@ -35,6 +35,9 @@ pub enum SetupError {
     /// A node has neither an instance nor a network interface.
     #[error("the node {0} needs an instance or a network interface")]
     NoTarget(NodeId),
+    /// The route tables are none, more than EC2 describes at once, or not distinct.
+    #[error("a route needs 1 to 200 different route tables, or a tag that they have")]
+    RouteTables,
     /// Index 0 is an instance's primary interface, which can be neither attached nor detached.
     #[error("device index 0 is the instance's primary interface: the first index that can move is 1")]
     PrimaryIndex,
@@ -58,6 +61,10 @@ pub(crate) fn instance(given: &str) -> Result<String, SetupError> {
 
 pub(crate) fn allocation(given: &str) -> Result<String, SetupError> {
     checked("Elastic IP allocation", "eipalloc-", given)
+}
+
+pub(crate) fn route_table(given: &str) -> Result<String, SetupError> {
+    checked("route table", "rtb-", given)
 }
 
 #[cfg(test)]

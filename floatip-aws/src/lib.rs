@@ -4,8 +4,10 @@
 //! |---|---|---|---|
 //! | [`EniMover`] | a network interface with all its private addresses, within one Availability Zone | release first | by EC2 |
 //! | [`EipMover`] | an Elastic IP address | overwrite; release first with [`Fencing::Strict`] | by re-reading; by EC2 |
+//! | [`PrivateIpMover`] | a secondary private or IPv6 address, within one subnet | overwrite; IPv6: release first | by re-reading |
+//! | [`RouteMover`] | an overlay address by its routes, across Availability Zones | overwrite | by re-reading |
 //!
-//! Both only read and request, as [`AddressMover`](floatip_core::AddressMover) asks: nothing here waits for a move to
+//! All only read and request, as [`AddressMover`](floatip_core::AddressMover) asks: nothing here waits for a move to
 //! be done, retries or sleeps. All calls go through one shared [`Ec2`], which sends each request once and gives up after
 //! two seconds.
 //!
@@ -30,7 +32,11 @@ mod eni;
 mod error;
 mod id;
 mod instance;
+mod interface;
+mod node_interface;
+mod private_ip;
 mod reader;
+mod route;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 
@@ -39,3 +45,6 @@ pub use eip::{EipBuilder, EipMover, EipNode, Fencing};
 pub use eni::EniMover;
 pub use error::Refusal;
 pub use id::SetupError;
+pub use node_interface::NodeInterface;
+pub use private_ip::PrivateIpMover;
+pub use route::{RouteBuilder, RouteMover, RouteTables};

@@ -1,19 +1,25 @@
 //! The contract of `AddressMover`, kept by each mover with the real SDK against the simulator.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_ec2::config::Credentials;
 use floatip_aws::simulator::{Action, Console, Fault, Simulator, Timings, When, World};
-use floatip_aws::{AwsSettings, EipMover, EniMover, Fencing};
-use floatip_core::testing::contract::{Fixture, Situation, assert_contract};
+use floatip_aws::{AwsSettings, EipMover, EniMover, Fencing, NodeInterface, PrivateIpMover, RouteMover, RouteTables};
+use floatip_core::testing::contract::{Fixture, Report, Situation, assert_contract};
 use floatip_core::testing::{Call, Fault as CallFault};
 use floatip_core::{AddressMover, NodeId};
 
 const INTERFACE: &str = "eni-0a1b2c3d4e5f60001";
 const ALLOCATION: &str = "eipalloc-0a1b2c3d4e5f60002";
 const STRANGER: &str = "i-stranger";
+const PRIVATE_IP: &str = "10.0.0.50";
+const IPV6: &str = "fd00::50";
+const TABLE: &str = "rtb-0a1b2c3d4e5f60003";
+const OVERLAY: &str = "10.99.0.1";
+const DESTINATION: &str = "10.99.0.1/32";
 
 /// A mover in a world of three nodes and a stranger, with what the contract's calls are on the wire.
 struct Ec2Fixture {
@@ -37,7 +43,9 @@ async fn start() -> (Simulator, floatip_aws::Ec2) {
         .instance("i-c", "subnet-a", "10.0.0.3")
         .instance(STRANGER, "subnet-a", "10.0.0.4")
         .network_interface(INTERFACE, "subnet-a", "10.0.0.9")
-        .elastic_ip(ALLOCATION, "203.0.113.9");
+        .elastic_ip(ALLOCATION, "203.0.113.9")
+        .subnet_ipv6("subnet-a", "fd00::/64")
+        .route_table(TABLE, "vpc-1");
     let timings = Timings::default().attach(Duration::from_millis(100));
     let timings = timings.detach(Duration::from_millis(150)).force_detach(Duration::from_millis(100));
     let simulator = Simulator::start(world, timings).await.unwrap();
@@ -70,6 +78,41 @@ async fn eip(fencing: Fencing) -> Ec2Fixture {
         release: Action::DisassociateAddress,
         claim: Action::AssociateAddress,
         place: place_address,
+    }
+}
+
+async fn private_ip(ip: &str, place: fn(&Console, &World, &Situation) -> bool) -> Ec2Fixture {
+    let (simulator, ec2) = start().await;
+    let ip: IpAddr = ip.parse().unwrap();
+    let nodes = names().map(|(node, instance)| (node, NodeInterface::new().instance(instance)));
+    let [release, claim] = match ip {
+        IpAddr::V4(_) => [Action::UnassignPrivateIpAddresses, Action::AssignPrivateIpAddresses],
+        IpAddr::V6(_) => [Action::UnassignIpv6Addresses, Action::AssignIpv6Addresses],
+    };
+    Ec2Fixture {
+        simulator,
+        mover: Arc::new(PrivateIpMover::new(ec2, ip, nodes).unwrap()),
+        read: Action::DescribeNetworkInterfaces,
+        release,
+        claim,
+        place,
+    }
+}
+
+/// With one table, a claim of the free address is one call, as the contract's faults need it.
+async fn route() -> Ec2Fixture {
+    let (simulator, ec2) = start().await;
+    let builder = RouteMover::builder(ec2, OVERLAY.parse().unwrap(), RouteTables::Ids(vec![TABLE.to_owned()]));
+    let builder = names()
+        .into_iter()
+        .fold(builder, |builder, (node, instance)| builder.node(node, NodeInterface::new().instance(instance)));
+    Ec2Fixture {
+        simulator,
+        mover: Arc::new(builder.build().unwrap()),
+        read: Action::DescribeRouteTables,
+        release: Action::DeleteRoute,
+        claim: Action::CreateRoute,
+        place: place_route,
     }
 }
 
@@ -106,8 +149,7 @@ fn place_interface(console: &Console, world: &World, situation: &Situation) -> b
 
 fn place_address(console: &Console, world: &World, situation: &Situation) -> bool {
     let leads_to = |instance: &str| {
-        let interface = format!("{}-primary", instance.replacen("i-", "eni-", 1));
-        drop(console.associate(ALLOCATION, &interface, None).unwrap());
+        drop(console.associate(ALLOCATION, &primary_of(instance), None).unwrap());
     };
     if world.find_address(ALLOCATION).unwrap().association.is_some() {
         console.disassociate(ALLOCATION).unwrap();
@@ -117,6 +159,51 @@ fn place_address(console: &Console, world: &World, situation: &Situation) -> boo
         Situation::On(node) => leads_to(&instance_of(node)),
         Situation::OnStranger => leads_to(STRANGER),
         // The API shows every change of an address at once.
+        Situation::UnsettledOn(_) | Situation::Leaving(_) | Situation::GoingTo(_) => return false,
+        new => panic!("{new:?} is new"),
+    }
+    true
+}
+
+fn primary_of(instance: &str) -> String {
+    format!("{}-primary", instance.replacen("i-", "eni-", 1))
+}
+
+fn place_private_ip(console: &Console, world: &World, situation: &Situation) -> bool {
+    place_ip(PRIVATE_IP, console, world, situation)
+}
+
+fn place_ipv6(console: &Console, world: &World, situation: &Situation) -> bool {
+    place_ip(IPV6, console, world, situation)
+}
+
+fn place_ip(ip: &str, console: &Console, world: &World, situation: &Situation) -> bool {
+    let ip: IpAddr = ip.parse().unwrap();
+    let owner = |instance: &str| primary_of(instance);
+    if let Some(holder) = world.carrier_of(ip) {
+        console.unassign(&owner(holder), ip).unwrap();
+    }
+    match situation {
+        Situation::Free => {}
+        Situation::On(node) => console.assign(&owner(&instance_of(node)), ip).unwrap(),
+        Situation::OnStranger => console.assign(&owner(STRANGER), ip).unwrap(),
+        // The API shows every change of an address at once.
+        Situation::UnsettledOn(_) | Situation::Leaving(_) | Situation::GoingTo(_) => return false,
+        new => panic!("{new:?} is new"),
+    }
+    true
+}
+
+fn place_route(console: &Console, world: &World, situation: &Situation) -> bool {
+    if world.find_route_table(TABLE).unwrap().route(DESTINATION).is_some() {
+        console.delete_route(TABLE, DESTINATION).unwrap();
+    }
+    let leads_to = |instance: &str| console.route(TABLE, DESTINATION, &primary_of(instance)).unwrap();
+    match situation {
+        Situation::Free => {}
+        Situation::On(node) => leads_to(&instance_of(node)),
+        Situation::OnStranger => leads_to(STRANGER),
+        // The API shows every change of a route at once.
         Situation::UnsettledOn(_) | Situation::Leaving(_) | Situation::GoingTo(_) => return false,
         new => panic!("{new:?} is new"),
     }
@@ -141,6 +228,9 @@ impl Fixture for Ec2Fixture {
         let action = match call {
             Call::Locate => self.read,
             Call::Release => self.release,
+            Call::Claim if self.simulator.world().find_route_table(TABLE).unwrap().route(DESTINATION).is_some() => {
+                Action::ReplaceRoute
+            }
             Call::Claim => self.claim,
             Call::Ready => return false,
         };
@@ -214,4 +304,57 @@ async fn the_eip_mover_keeps_the_contract_with_strict_fencing() {
         "a_forced_release_ends_free",
     ];
     assert_eq!(report.not_applicable(), overwriting_or_gradual, "{report}");
+}
+
+/// What no mover needs that reads every change at once.
+const GRADUAL: [&str; 5] = [
+    "locate_tells_that_the_address_leaves",
+    "locate_tells_that_the_address_is_on_its_way",
+    "locate_tells_that_something_is_left_to_do",
+    "a_claim_finishes_what_is_left_to_do",
+    "a_claim_during_a_transition_changes_nothing",
+];
+
+/// What no mover needs that overwrites, by a token that may come back.
+const RELEASING: [&str; 7] = [
+    "a_claim_of_a_held_address_changes_nothing_unless_it_overwrites",
+    "generation_tokens_are_never_used_twice",
+    "a_release_ends_free",
+    "a_forced_release_ends_free",
+    "a_release_with_a_stale_token_is_a_conflict",
+    "a_release_knows_an_assignment_from_a_later_one_on_the_same_node",
+    "a_dropped_release_leaves_a_state_that_can_be_continued",
+];
+
+/// These cases in the order in which the contract has them.
+fn in_order(report: &Report, cases: &[&[&'static str]]) -> Vec<&'static str> {
+    let wanted = cases.concat();
+    let found: Vec<_> = report.cases.iter().map(|(name, _)| *name).filter(|name| wanted.contains(name)).collect();
+    assert_eq!(found.len(), wanted.len(), "the contract lacks one of {wanted:?}");
+    found
+}
+
+#[tokio::test]
+async fn the_private_ip_mover_keeps_the_contract() {
+    let report = assert_contract(async || private_ip(PRIVATE_IP, place_private_ip).await).await;
+    assert_eq!(report.not_applicable(), in_order(&report, &[&GRADUAL[..], &RELEASING]), "{report}");
+}
+
+#[tokio::test]
+async fn the_private_ip_mover_keeps_the_contract_with_an_ipv6_address() {
+    let report = assert_contract(async || private_ip(IPV6, place_ipv6).await).await;
+    let overwriting = [
+        "an_overwriting_claim_takes_the_address_over",
+        "an_overwriting_claim_with_a_stale_token_is_a_conflict",
+        "generation_tokens_are_never_used_twice",
+        "a_forced_release_ends_free",
+        "a_release_knows_an_assignment_from_a_later_one_on_the_same_node",
+    ];
+    assert_eq!(report.not_applicable(), in_order(&report, &[&GRADUAL[..], &overwriting]), "{report}");
+}
+
+#[tokio::test]
+async fn the_route_mover_keeps_the_contract() {
+    let report = assert_contract(route).await;
+    assert_eq!(report.not_applicable(), in_order(&report, &[&GRADUAL[..], &RELEASING]), "{report}");
 }

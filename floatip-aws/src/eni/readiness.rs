@@ -2,7 +2,7 @@ use floatip_core::{MoveError, NodeId};
 
 use super::{ATTACH, EniMover};
 use crate::error::Call;
-use crate::instance;
+use crate::{instance, interface};
 
 impl EniMover {
     /// Whether the interface could be attached to a node; learns on the way which device indexes are taken there.
@@ -12,12 +12,9 @@ impl EniMover {
         let id = self.instance(call, to)?;
 
         let interface = self.ec2.network_interface(own).await?;
-        let operated = interface.operator().and_then(|operator| operator.managed());
-        if interface.requester_managed() == Some(true) || operated == Some(true) {
-            return Err(call.impossible(format!("{own} is managed by an AWS service; use an interface of your own")));
-        }
-        if let Some(kind) = interface.interface_type().map(|kind| kind.as_str()).filter(|kind| *kind != "interface") {
-            return Err(call.impossible(format!("{own} is of the type {kind}; only plain interfaces can move")));
+        interface::plain(call, &interface)?;
+        if let Some(ip) = self.carries.filter(|ip| !interface::has(&interface, *ip)) {
+            return Err(call.impossible(format!("{own} does not have {ip} (any more); assign it there")));
         }
         if interface.attachment().is_some_and(|attachment| attachment.device_index() == Some(0)) {
             let reason = format!("{own} is a primary interface, which cannot be detached; use a secondary one");

@@ -3,6 +3,8 @@
 
 mod eip;
 mod eni;
+mod private_ip;
+mod route;
 mod wire;
 
 use std::time::Duration;

@@ -1,0 +1,217 @@
+//! Leads an overlay address to an interface by a route in every route table: the way across Availability Zones.
+
+mod builder;
+mod readiness;
+mod reading;
+
+use std::fmt;
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use floatip_core::{
+    Accepted, AddressMover, Capabilities, MoveError, NodeId, Placement, Precondition, Readiness, ReleaseMode, Strategy,
+    Token,
+};
+use ipnet::IpNet;
+use tokio::task::JoinSet;
+
+use crate::client::Ec2;
+use crate::error::{Call, readiness};
+use crate::node_interface::NodeInterfaces;
+pub use builder::{RouteBuilder, RouteTables};
+use reading::{Leads, Reading};
+
+const DESCRIBE: &str = "DescribeRouteTables";
+const CREATE: &str = "CreateRoute";
+const REPLACE: &str = "ReplaceRoute";
+
+/// Moves an overlay address, one outside the VPC's own ranges, by its route (a /32, for IPv6 a /128) in several route
+/// tables. Its nodes may be in any zones of the VPC.
+///
+/// # Guarantees
+/// The token is what the routes lead to, a [`Token::Snapshot`]. All tables are read once more just before the first
+/// request, which narrows the race with another monitor and does not close it. The tables are changed in parallel. Where
+/// some have been changed and others not, the placement is [`Placement::Split`] with one part a table, and a claim
+/// finishes the others. Seen free, the route is created in the first table before the others: EC2 refuses whoever comes
+/// second, so that of two monitors one wins as a whole.
+///
+/// A table that does not have the route gets it. A black hole that leads to nothing of any node counts as no route, and
+/// is replaced. A route that leads anywhere else in any of the tables is a stranger's.
+///
+/// # What it needs
+/// The interfaces of all nodes must not check source and destination, and the guests must take packets for the address
+/// (on a loopback device, say). On-premises networks reach it through a transit gateway, not through a virtual private
+/// gateway. The permission to replace a route is control of the whole table.
+///
+/// # Source
+/// Amazon EC2 API Reference: DescribeRouteTables, CreateRoute, ReplaceRoute. Amazon VPC User Guide, "Route tables".
+pub struct RouteMover {
+    ec2: Ec2,
+    destination: IpNet,
+    /// The destination in words, for errors and requests.
+    name: String,
+    tables: RouteTables,
+    nodes: NodeInterfaces,
+}
+
+impl RouteMover {
+    /// A mover of this address by its routes in these tables, without nodes.
+    pub fn builder(ec2: Ec2, address: IpAddr, tables: RouteTables) -> RouteBuilder {
+        RouteBuilder::new(ec2, address, tables)
+    }
+
+    fn call(&self) -> Call<'_> {
+        Call::request(REPLACE, &self.name)
+    }
+
+    /// What is to be known just before the request: the interface, and that the routes are as they were seen.
+    async fn prepare(&self, to: &NodeId, seen: &Placement) -> Result<(String, Reading), MoveError> {
+        let target = self.nodes.of(&self.ec2, self.call(), to).await?;
+        let reading = self.read().await?;
+        let now = self.placement(&reading);
+        if now.token() == seen.token() {
+            return Ok((target, reading));
+        }
+        Err(self.call().conflict(format!("it was {seen}, and is {now} by now")))
+    }
+
+    async fn lead(&self, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError> {
+        let (target, reading) = Ec2::within_a_call(Call::read(DESCRIBE, &self.name), self.prepare(to, seen)).await?;
+        let mut left: Vec<_> =
+            reading.tables.into_iter().filter(|(_, leads)| leads.interface() != Some(&target)).collect();
+        let mut done = Vec::new();
+        if *seen == Placement::Free && left.len() > 1 {
+            let (table, leads) = left.remove(0);
+            self.set(&table, &leads, &target).await?;
+            done.push((table, Ok(())));
+        }
+        let mut requests = JoinSet::new();
+        for (table, leads) in left {
+            let (ec2, name, target) = (self.ec2.clone(), self.name.clone(), target.clone());
+            requests.spawn(async move { (table.clone(), set(&ec2, &name, &table, &leads, &target).await) });
+        }
+        while let Some(joined) = requests.join_next().await {
+            done.push(joined.map_err(|panic| self.call().unclear(panic))?);
+        }
+        done.sort_by(|(a, _), (b, _)| a.cmp(b));
+        outcome(self.call(), done).map(|()| Accepted::with_token(Token::snapshot(target)))
+    }
+
+    async fn set(&self, table: &str, leads: &Leads, target: &str) -> Result<(), MoveError> {
+        set(&self.ec2, &self.name, table, leads, target).await
+    }
+}
+
+/// Leads the route of one table to an interface: creates it where there is none, replaces it elsewhere.
+async fn set(ec2: &Ec2, destination: &str, table: &str, leads: &Leads, target: &str) -> Result<(), MoveError> {
+    let resource = format!("{destination} in {table}");
+    let ipv6 = destination.contains(':');
+    let [v4, v6] = [!ipv6, ipv6].map(|family| family.then(|| destination.to_owned()));
+    let sdk = ec2.sdk();
+    match leads {
+        Leads::Nowhere => {
+            let request = sdk.create_route().route_table_id(table).network_interface_id(target);
+            let request = request.set_destination_cidr_block(v4).set_destination_ipv6_cidr_block(v6);
+            request.send().await.map(drop).map_err(|error| Call::request(CREATE, &resource).failed(error))
+        }
+        Leads::BlackHole(_) | Leads::ToNode { .. } | Leads::Elsewhere(_) => {
+            let request = sdk.replace_route().route_table_id(table).network_interface_id(target);
+            let request = request.set_destination_cidr_block(v4).set_destination_ipv6_cidr_block(v6);
+            request.send().await.map(drop).map_err(|error| Call::request(REPLACE, &resource).failed(error))
+        }
+    }
+}
+
+/// Some tables were changed and others not, or nobody knows.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", words(tables))]
+struct Partly {
+    tables: Vec<(String, Result<(), MoveError>)>,
+}
+
+fn words(tables: &[(String, Result<(), MoveError>)]) -> String {
+    let word = |(table, answer): &(String, Result<(), MoveError>)| match answer {
+        Ok(()) => format!("{table} was changed"),
+        Err(error) => format!("{table} was not: {}", floatip_core::chain(error)),
+    };
+    tables.iter().map(word).collect::<Vec<_>>().join("; ")
+}
+
+/// What all the tables together come to: a refusal only if nothing can have changed.
+fn outcome(call: Call<'_>, tables: Vec<(String, Result<(), MoveError>)>) -> Result<(), MoveError> {
+    let certain = tables.iter().all(|(_, answer)| answer.as_ref().is_err_and(|error| !error.may_have_changed()));
+    if tables.iter().all(|(_, answer)| answer.is_ok()) {
+        Ok(())
+    } else if certain || tables.len() == 1 {
+        tables.into_iter().try_for_each(|(_, answer)| answer)
+    } else {
+        Err(call.unclear(Partly { tables }))
+    }
+}
+
+impl fmt::Debug for RouteMover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteMover")
+            .field("destination", &self.destination)
+            .field("tables", &self.tables)
+            .field("nodes", &self.nodes)
+            .field("ec2", &self.ec2)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl AddressMover for RouteMover {
+    /// A claim is what is read before, the first table (seen free), and the others at once: each no longer than one call.
+    fn capabilities(&self) -> Capabilities {
+        let capabilities = Capabilities::new(Strategy::Overwrite).kind("route").call_timeout(3 * Ec2::CALL_TIMEOUT);
+        capabilities.precondition(Precondition::BestEffort)
+    }
+
+    fn serves(&self, node: &NodeId) -> bool {
+        self.nodes.contain(node)
+    }
+
+    async fn locate(&self) -> Result<Placement, MoveError> {
+        let reading = Ec2::within_a_call(Call::read(DESCRIBE, &self.name), self.read()).await?;
+        Ok(self.placement(&reading))
+    }
+
+    async fn release(&self, _seen: &Placement, _mode: ReleaseMode) -> Result<Accepted, MoveError> {
+        Err(self.call().impossible("a route is led elsewhere, and never released before"))
+    }
+
+    async fn claim(&self, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError> {
+        match seen {
+            Placement::Free | Placement::Held { .. } | Placement::Stranger { .. } | Placement::Split { .. } => {
+                self.lead(to, seen).await
+            }
+            Placement::Transition { .. } => Err(self.call().conflict("a route is never on its way")),
+        }
+    }
+
+    async fn ready(&self, to: &NodeId) -> Result<Readiness, MoveError> {
+        readiness(self.check(to).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_as_one_only_if_no_table_can_have_changed() {
+        let call = Call::request(REPLACE, "10.99.0.1/32");
+        let refused = || Err(call.conflict("somebody was first"));
+        let told = |answers: Vec<Result<(), MoveError>>| {
+            outcome(call, answers.into_iter().enumerate().map(|(n, answer)| (format!("rtb-{n}"), answer)).collect())
+        };
+        assert!(told(vec![Ok(()), Ok(())]).is_ok());
+        assert!(matches!(told(vec![refused(), refused()]), Err(MoveError::Conflict { .. })));
+        let partly = told(vec![Ok(()), refused()]).unwrap_err();
+        assert!(partly.may_have_changed());
+        let text = floatip_core::chain(&partly);
+        assert!(text.contains("rtb-0 was changed") && text.contains("rtb-1 was not"), "{text}");
+        assert!(told(vec![refused(), Err(call.unclear("no reply"))]).unwrap_err().may_have_changed());
+    }
+}
