@@ -488,6 +488,9 @@ impl Watch {
         let subjects = || (0..self.nodes.len()).map(Subject::Node).chain([Subject::Address]);
         let (subjects, first) = (subjects().collect::<Vec<_>>(), holder.map(Subject::Node));
         for subject in first.into_iter().chain(subjects.iter().copied()) {
+            if Some(subject) == first && holder.is_some_and(|holder| self.awaits_step(holder)) {
+                continue;
+            }
             for index in 0..self.subject(subject).lines.len() {
                 if self.subject(subject).lines[index].track.due().is_some_and(|due| due <= now) {
                     self.begin(subject, index, now);
@@ -501,6 +504,19 @@ impl Watch {
                 self.demand(subject, newest, now);
             }
         }
+    }
+
+    /// True if the holder is down and probes in step with its newest one have not answered yet. One more probe of it would
+    /// ask for fresher evidence than what is about to come, and so for ever where an answer takes longer than an interval.
+    fn awaits_step(&self, holder: usize) -> bool {
+        let watched = &self.nodes[holder];
+        let Some(newest) = watched.lines.iter().filter_map(|line| line.track.latest_start()).max() else {
+            return false;
+        };
+        let others =
+            self.nodes.iter().enumerate().filter(|(node, other)| *node != holder && other.health != Health::Unhealthy);
+        let mut in_step = others.map(|(_, other)| other).chain([&self.address]).flat_map(|other| &other.lines);
+        watched.health == Health::Unhealthy && in_step.any(|line| line.track.outstanding_since(newest))
     }
 
     /// When the holder's newest probe began, if the others shall have one that began no earlier.

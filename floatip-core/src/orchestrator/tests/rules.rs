@@ -468,3 +468,28 @@ async fn rule_10_the_address_is_on_a_candidate_within_detection_bound_and_provid
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn rule_10_holds_where_an_answer_takes_longer_than_an_interval() {
+    for slow in [Answer::Hang, Answer::Healthy.after(1200 * MS)] {
+        let mut world = World::two();
+        let mut health = health();
+        health.timeout = 1500 * MS;
+        world.setup.checks = vec![Check::new(Arc::new(world.probe.clone())).health(health)];
+        let monitor = world.settled().await;
+        let died = Instant::now();
+        // Its own host refuses at once; what else there is to know takes longer than the time to the next probe.
+        world.refuse("a");
+        if slow == Answer::Hang {
+            world.probe.set_floating(&id("a"), Some(slow));
+        } else {
+            world.probe.set_direct(&id("b"), slow);
+        }
+        while world.provider.serving() != Some(id("b")) {
+            sleep(10 * MS).await;
+            assert!(died.elapsed() < 60 * S, "{:#?}", monitor.seen());
+        }
+        let most = (health.worst_case_detection() + 4000 * MS).mul_f64(1.05);
+        assert!(died.elapsed() <= most, "{:?}", died.elapsed());
+    }
+}
