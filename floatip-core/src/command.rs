@@ -26,7 +26,7 @@ pub enum Command {
     /// stays.
     Acknowledge,
     /// Make a node no candidate, and move the address away from it if it is the holder, as soon as another node is well.
-    /// An operator's switchover with force may still go there.
+    /// An operator's switchover with force may still go there, and ends the draining.
     Drain {
         /// The node.
         node: NodeId,
@@ -44,7 +44,7 @@ pub enum Command {
 pub struct Switchover {
     /// The node that shall hold the address.
     pub to: NodeId,
-    /// Move even if the node is not known to be healthy, is known to be impossible, or the floating IP is paused.
+    /// Move even if the node is not known to be healthy, is drained or known to be impossible, or the floating IP is paused.
     /// Default: false.
     pub force: bool,
     /// Only say what would happen. Default: false.

@@ -296,6 +296,10 @@ impl Engine {
             return self.answer(id, Ok(Done::WouldMove { from, to: switchover.to.clone() }));
         }
         self.set_hold(Hold::None);
+        if std::mem::take(&mut self.drained[to]) {
+            self.events.push_back(EventKind::NodeUndrained { node: switchover.to.clone() });
+            self.save(now);
+        }
         self.begin_move(now, Cause::Switchover, holder, to, None);
         let Some(moving) = &mut self.moving else { return };
         moving.forced = switchover.force;
@@ -327,6 +331,9 @@ impl Engine {
         }
         if self.pause.is_some() {
             return Some("it is paused; resume it first, or use force".to_owned());
+        }
+        if self.drained[to] {
+            return Some(format!("{node} is drained; undrain it first, or use force"));
         }
         if let Some(reason) = &self.impossible[to] {
             return Some(format!("{node} cannot take the address: {reason}"));

@@ -53,6 +53,18 @@ async fn commands_that_make_no_sense_are_refused_and_say_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_switchover_to_a_drained_node_takes_force_and_ends_the_draining() {
+    let world = World::two();
+    let monitor = world.settled().await;
+    monitor.handle.command("ftp", Command::Drain { node: id("b") }).await.unwrap();
+    let Err(CommandError::Refused { reason }) = monitor.handle.command("ftp", to("b")).await else { panic!() };
+    assert!(reason.contains("drained"), "{reason}");
+    monitor.handle.command("ftp", Command::Switchover(Switchover::to(id("b")).force(true))).await.unwrap();
+    sleep(60 * S).await;
+    assert_eq!(world.provider.path(), [id("a"), id("b")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_switchover_is_refused_while_one_is_in_flight() {
     let world = World::of(&["a", "b", "c"]);
     let monitor = world.settled().await;
