@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 
-use floatip_aws::{AwsSettings, Ec2, EipMover, EipNode, EniMover};
-use floatip_core::{AddressMover, Check, HealthProbe, Orchestrator, Setup};
+use floatip_aws::{AwsSettings, Ec2, EipMover, EipNode, EniMover, NodeInterface, PrivateIpMover, RouteMover};
+use floatip_core::{AddressMover, Check, HealthProbe, NodeId, Orchestrator, Setup};
 use floatip_probes::SettingError;
 
 use crate::config::{Aws, Config, FloatingIpConfig, Mover, NodeConfig, Probe, ProbeSpec};
@@ -91,7 +91,24 @@ fn mover(ip: &FloatingIpConfig, ec2: &Ec2) -> Result<Arc<dyn AddressMover>, Fail
             });
             Ok(Arc::new(builder.build().map_err(refused)?))
         }
+        Mover::PrivateIp { private_ip } => {
+            Ok(Arc::new(PrivateIpMover::new(ec2.clone(), *private_ip, interfaces(ip)).map_err(refused)?))
+        }
+        Mover::Route { destination, route_tables } => {
+            let builder = RouteMover::builder(ec2.clone(), *destination, route_tables.clone());
+            let builder = interfaces(ip).fold(builder, |builder, (node, place)| builder.node(node, place));
+            Ok(Arc::new(builder.build().map_err(refused)?))
+        }
     }
+}
+
+fn interfaces(ip: &FloatingIpConfig) -> impl Iterator<Item = (NodeId, NodeInterface)> {
+    ip.nodes.iter().map(|node| {
+        let mut place = NodeInterface::new();
+        place.instance = node.instance.as_ref().map(|id| id.0.clone());
+        place.network_interface = node.network_interface.as_ref().map(|id| id.0.clone());
+        (node.node.id.clone(), place)
+    })
 }
 
 /// Tells this machine's own addresses from others, by whether a socket can be bound to them.

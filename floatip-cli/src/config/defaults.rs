@@ -51,7 +51,9 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
         aws("endpoint_url", "the region's own EC2 endpoint"),
         mover("device_index", number(DeviceIndex::default().0.into()), "eni: the device index on each node"),
         mover("fencing", quoted("overwrite"), "eip: \"strict\" releases first: slower, and no race between monitors"),
-        node("network_interface", "eip: the instance's primary interface"),
+        mover("private_ip", None, "private-ip: the floating IP's address"),
+        mover("destination", None, "route: the floating IP's address"),
+        node("network_interface", "eip, private-ip, route: the instance's primary interface"),
         node("private_ip", "eip: the interface's primary private address"),
         node("local", "true on the node on which the monitor runs: found out from the host's address"),
     ];

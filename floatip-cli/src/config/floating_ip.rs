@@ -53,7 +53,7 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Placed> {
         table.lacks("mover", &format!("[floating_ip.mover] with {}", MoverKind::EXPECTED));
     }
     let mover_at = mover_table.as_ref().map_or(0..0, |table| table.span.clone());
-    let mover = mover_table.and_then(mover::read);
+    let mover = mover_table.and_then(|table| mover::read(table, address.as_ref().map(Spanned::get_ref)));
     let nodes = nodes(&mut table, mover.as_ref(), address.as_ref());
     let probes = table.tables("probe");
     let probes_at = probes.as_ref().and_then(|tables| tables.first()).map(|table| table.span.clone());
@@ -122,6 +122,17 @@ fn node(
         Some(Mover::Eni { .. }) => {
             table.refuse("eni", "\"eip\"", &["network_interface", "private_ip"]);
             (table.required::<InstanceId>("instance"), None, None)
+        }
+        Some(Mover::PrivateIp { .. } | Mover::Route { .. }) => {
+            table.refuse(
+                if matches!(mover, Some(Mover::Route { .. })) { "route" } else { "private-ip" },
+                "\"eip\"",
+                &["private_ip"],
+            );
+            if !table.has("instance") && !table.has("network_interface") {
+                table.lacks("instance", InstanceId::EXPECTED);
+            }
+            (table.optional("instance"), table.optional("network_interface"), None)
         }
         Some(Mover::Eip { .. }) => {
             if !table.has("instance") && !table.has("network_interface") {

@@ -7,7 +7,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("", &["sweep", "state_dir", "control"]),
     ("aws", &["region", "profile", "endpoint_url"]),
     ("floating_ip", &["address"]),
-    ("floating_ip.mover", &["device_index", "allocation"]),
+    ("floating_ip.mover", &["device_index", "allocation", "fencing", "destination", "route_tables"]),
     ("floating_ip.node", &["instance", "host", "private_ip", "local"]),
     ("floating_ip.probe", &["direct"]),
     ("floating_ip.health", &["interval", "fast_interval", "fall", "rise"]),

@@ -126,6 +126,16 @@ impl Setting for Ipv4Addr {
     }
 }
 
+impl Setting for IpAddr {
+    const EXPECTED: &'static str = "an IP address, such as \"172.16.11.50\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        let written = text(value)?;
+        let hint = format!("write {}", Self::EXPECTED);
+        written.parse().map_err(|_| Fault::invalid(format!("{written:?} is no IP address"), hint))
+    }
+}
+
 impl Setting for Host {
     const EXPECTED: &'static str = "an address or a DNS name, such as `host = \"172.16.11.10\"`";
 
@@ -275,5 +285,17 @@ impl Setting for AllocationId {
 
     fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
         resource_id(value, "an Elastic IP allocation", "eipalloc-").map(Self)
+    }
+}
+
+/// The id of a route table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RouteTableId(pub(crate) String);
+
+impl Setting for RouteTableId {
+    const EXPECTED: &'static str = "the id of a route table, such as \"rtb-0a1b2c3d4e5f60001\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        resource_id(value, "a route table", "rtb-").map(Self)
     }
 }

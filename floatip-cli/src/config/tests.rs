@@ -234,7 +234,7 @@ fn what_has_no_default_must_be_there() {
         "[floating_ip.mover]\nkind = \"eni\"\nnetwork_interface = \"eni-0a1b2c3d\"\n",
         "",
         "x.toml:2:1: [floating_ip] lacks `mover`; \
-         add [floating_ip.mover] with `kind = \"eni\"` or `kind = \"eip\"`",
+         add [floating_ip.mover] with `kind = \"eni\"`, \"eip\", \"private-ip\" or \"route\"",
     );
 }
 
@@ -416,4 +416,96 @@ fn a_probe_that_says_nothing_about_the_floating_address_cannot_verify_a_move() {
     let found = faults_of_probe(&format!("{file}\nverify = true"));
     assert!(found[0].contains("says nothing about the floating address"), "{found:?}");
     assert!(faults_of_probe(&format!("{file}\ndirect = false"))[0].contains("this probe would never run"));
+}
+
+const ENI: &str = "kind = \"eni\"\nnetwork_interface = \"eni-0a1b2c3d\"";
+
+/// The mover of the file with another one in its place.
+fn mover(written: &str) -> Mover {
+    let config = parse(&WHOLE.replacen(ENI, written, 1)).unwrap_or_else(|found| panic!("{found:?}"));
+    config.floating_ips[0].mover.clone()
+}
+
+#[test]
+fn a_private_ip_is_the_floating_address_unless_another_is_named() {
+    let at = |ip: &str| Mover::PrivateIp { private_ip: ip.parse().unwrap() };
+    assert_eq!(mover("kind = \"private-ip\""), at("172.16.11.30"));
+    assert_eq!(mover("kind = \"private-ip\"\nprivate_ip = \"172.16.11.50\""), at("172.16.11.50"));
+    assert_eq!(mover("kind = \"private-ip\"\nprivate_ip = \"fd00::50\""), at("fd00::50"));
+}
+
+#[test]
+fn a_route_has_its_tables_by_id_or_by_tag() {
+    let destination = "172.16.11.30".parse().unwrap();
+    let by = |route_tables| Mover::Route { destination, route_tables };
+    let ids = vec!["rtb-0a1b2c3d".to_owned(), "rtb-0a1b2c3e".to_owned()];
+    let written = "kind = \"route\"\nroute_tables = [\"rtb-0a1b2c3d\", \"rtb-0a1b2c3e\"]";
+    assert_eq!(mover(written), by(floatip_aws::RouteTables::Ids(ids)));
+    let tag = floatip_aws::RouteTables::Tag { key: "ha".to_owned(), value: "ftp".to_owned() };
+    assert_eq!(mover("kind = \"route\"\nroute_tables = { tag = \"ha\", value = \"ftp\" }"), by(tag));
+}
+
+#[test]
+fn route_tables_that_cannot_be_are_told_with_what_to_write() {
+    for (written, finding) in [
+        (
+            "",
+            "[floating_ip.mover] lacks `route_tables`; add `route_tables = [\"rtb-…\"]`, or { tag = \"ha\", value = \"ftp\" }",
+        ),
+        (
+            "route_tables = []",
+            "`route_tables`: there are 0 route tables; write 1 to 200 tables, or select them by a tag",
+        ),
+        (
+            "route_tables = [\"rtb-0a1b2c3d\", \"rtb-0a1b2c3d\"]",
+            "`route_tables`: rtb-0a1b2c3d is named twice; leave one of them out",
+        ),
+        (
+            "route_tables = [\"eni-0a1b2c3d\"]",
+            "`route_tables`: \"eni-0a1b2c3d\" is not the id of a route table; write rtb- and 8 or 17 hexadecimal digits, as EC2 shows it",
+        ),
+        (
+            "route_tables = { tag = \"ha\" }",
+            "`route_tables`: it takes the keys `tag` and `value`, and nothing else; write `route_tables = [\"rtb-…\"]`, or { tag = \"ha\", value = \"ftp\" }",
+        ),
+    ] {
+        let found = faults(ENI, &format!("kind = \"route\"\n{written}"));
+        assert!(matches!(&found[..], [only] if only.ends_with(finding)), "{written}: {found:?}");
+    }
+}
+
+#[test]
+fn settings_of_another_mover_are_told_whose_they_are() {
+    finds(
+        ENI,
+        "kind = \"private-ip\"\nfencing = \"strict\"",
+        "x.toml:7:1: `fencing` is not a setting of kind \"private-ip\"; it belongs to kind \"eip\": leave it out, or change `kind`",
+    );
+    let found = faults(
+        "kind = \"eni\"\nnetwork_interface = \"eni-0a1b2c3d\"\n[[floating_ip.node]]\nname = \"ftp-1\"\n",
+        "kind = \"route\"\nroute_tables = [\"rtb-0a1b2c3d\"]\n[[floating_ip.node]]\nname = \"ftp-1\"\nprivate_ip = \"172.16.11.10\"\n",
+    );
+    assert_eq!(
+        found,
+        [
+            "x.toml:10:1: `private_ip` is not a setting of kind \"route\"; it belongs to kind \"eip\": leave it out, or change `kind`"
+        ]
+    );
+}
+
+#[test]
+fn a_mover_that_does_not_exist_is_told_with_the_one_that_was_meant() {
+    finds(
+        ENI,
+        "kind = \"private_ip\"",
+        "x.toml:6:8: `kind`: there is no mover \"private_ip\"; did you mean \"private-ip\"?",
+    );
+}
+
+#[test]
+fn two_floating_ips_do_not_move_one_private_ip() {
+    let one = WHOLE.replacen(ENI, "kind = \"private-ip\"\nprivate_ip = \"172.16.11.50\"", 1);
+    let two = one.replace("name = \"ftp\"", "name = \"web\"").replace("172.16.11.30", "172.16.11.31");
+    let found = parse(&format!("{one}{two}")).expect_err("two for one");
+    assert!(found.iter().any(|it| it.line().contains("two floating IPs move 172.16.11.50")), "{found:?}");
 }

@@ -18,9 +18,24 @@ fn the_readmes_configuration_is_valid() {
 }
 
 #[test]
+fn the_readmes_other_movers_are_valid_too() {
+    let whole = blocks("toml")[0];
+    let (before, rest) = whole.split_once("[floating_ip.mover]\n").unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    let movers: Vec<_> =
+        blocks("toml").into_iter().filter(|block| block.starts_with("[floating_ip.mover]\n")).collect();
+    assert!(movers.len() >= 2, "{movers:?}");
+    for mover in movers {
+        let ended = Desk::new(&format!("{before}{mover}\n{after}")).run(&["check", "-c", "floatip.toml"]);
+        assert_eq!(ended.code, Some(0), "{mover}{}", ended.stderr);
+    }
+}
+
+#[test]
 fn the_readmes_defaults_are_those_of_the_command() {
     let ended = Desk::new("").run(&["check", "--defaults"]);
-    assert_eq!(ended.stdout.trim_end(), blocks("toml")[1].trim_end());
+    let shown = blocks("toml").into_iter().find(|block| block.starts_with("sweep = ")).expect("the defaults");
+    assert_eq!(ended.stdout.trim_end(), shown.trim_end());
 }
 
 #[test]
