@@ -1,5 +1,5 @@
 //! Health checks for floatip: is a server reachable (`ping`), does something listen and answer (`tcp`), does FTP work
-//! (`ftp`), or a name server (`dns`), what does a program say (`exec`), has somebody asked for maintenance (`file`)?
+//! (`ftp`), a web server (`http`), or a name server (`dns`), what does a program say (`exec`), has somebody asked for maintenance (`file`)?
 //!
 //! Each check is a [`HealthProbe`](floatip_core::HealthProbe) behind a cargo feature of its own; `ping`, `tcp` and `ftp`
 //! are on by default, and `full` is all of them. They share one way of telling whose fault a failure is: a verdict speaks about the target alone, and what the prober lacks
@@ -33,6 +33,8 @@ mod failure;
 mod file;
 #[cfg(feature = "ftp")]
 mod ftp;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "ftp")]
 mod passive;
 #[cfg(feature = "ping")]
@@ -55,6 +57,8 @@ pub use exec::ExecProbe;
 pub use file::FileProbe;
 #[cfg(feature = "ftp")]
 pub use ftp::{FtpProbe, ListPath};
+#[cfg(feature = "http")]
+pub use http::{HttpProbe, StatusSet};
 #[cfg(feature = "ping")]
 pub use ping::PingProbe;
 pub use secret::Secret;

@@ -21,7 +21,6 @@ impl Secret {
     }
 
     /// The text with every occurrence of the password masked.
-    #[cfg(feature = "ftp")]
     pub(crate) fn masked(&self, text: &str) -> String {
         if self.0.is_empty() { text.to_owned() } else { text.replace(&self.0, MASK) }
     }

@@ -146,6 +146,7 @@ fn what_is_printed_as_the_default_of_a_kind_of_probe_changes_nothing_when_it_is_
         ("ftp", password),
         ("tcp", "port = 21\n"),
         ("ping", ""),
+        ("http", ""),
         ("dns", "query = \"www.example.com\"\n"),
         ("exec", "command = [\"/bin/true\"]\n"),
         ("file", "path = \"/run/{node}\"\n"),
@@ -189,7 +190,7 @@ fn a_key_of_another_kind_is_told_so() {
         "kind = \"ftp\"",
         "kind = \"tcp\"\nport = 21\nusername = \"x\"",
         "x.toml:19:1: `username` is not a setting of kind \"tcp\"; \
-         it belongs to kind \"ftp\": leave it out, or change `kind`",
+         it belongs to kind \"ftp\" or \"http\": leave it out, or change `kind`",
     );
     finds(
         "kind = \"eni\"",
@@ -379,6 +380,10 @@ fn faults_of_probe(probe: &str) -> Vec<String> {
 fn every_kind_of_probe_takes_its_settings() {
     for probe in [
         "kind = \"tcp\"\nport = 6379\nsend = \"PING\\r\\n\"\nexpect = \"+PONG\"",
+        "kind = \"http\"\npath = \"/health?x=1\"\nport = 8080\nmethod = \"HEAD\"\nhost_header = \"www.example.com\"\n\
+         headers = { X-Check = \"1\" }\nusername = \"m\"\npassword = { env = \"HOME\" }\nstatus = [200, \"301-303\"]\n\
+         expect_headers = { Server = \"^nginx\" }\nbody = \"up\"\nfollow = 2",
+        "kind = \"http\"\nbearer = { env = \"HOME\" }\nstatus = 204",
         "kind = \"dns\"\nquery = \"www.example.com\"\nrecord = \"MX\"\nexpect = [\"10 mail\"]\nport = 5353",
         "kind = \"exec\"\ncommand = [\"/bin/true\", \"-H\", \"{host}\"]\npass_env = [\"LD_LIBRARY_PATH\"]",
     ] {
@@ -399,6 +404,12 @@ fn a_setting_that_no_probe_can_be_made_of_is_told() {
         ("kind = \"exec\"\ncommand = [\"true\"]", "the program cannot be used"),
         ("kind = \"exec\"\ncommand = []", "the command may not be empty"),
         ("kind = \"tcp\"\nport = 21\nsend = \"x\"", "lacks `expect`"),
+        ("kind = \"http\"\npath = \"health\"", "the path cannot be used"),
+        ("kind = \"http\"\nbody = \"(\"", "the pattern of the body cannot be used"),
+        ("kind = \"http\"\nstatus = 99", "`status`"),
+        ("kind = \"http\"\nusername = \"m\"", "lacks `password`"),
+        ("kind = \"http\"\npassword = { env = \"HOME\" }", "lacks `username`"),
+        ("kind = \"http\"\nbearer = \"t0ken\"", "may not stand in the configuration"),
         ("kind = \"dns\"", "lacks `query`"),
         ("kind = \"exec\"", "lacks `command`"),
         ("kind = \"file\"", "lacks `path`"),

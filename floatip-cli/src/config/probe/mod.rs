@@ -5,6 +5,7 @@ mod dns;
 mod exec;
 mod file;
 mod ftp;
+mod http;
 mod ping;
 mod tcp;
 
@@ -26,6 +27,7 @@ pub(crate) use file::FileSpec;
 pub(crate) use ftp::FtpSpec;
 #[cfg(test)]
 pub(super) use ftp::Listing;
+pub(crate) use http::HttpSpec;
 pub(crate) use ping::PingSpec;
 pub(crate) use tcp::TcpSpec;
 
@@ -47,6 +49,7 @@ pub(crate) enum ProbeSpec {
     Ping(PingSpec),
     Tcp(TcpSpec),
     Ftp(FtpSpec),
+    Http(HttpSpec),
     Dns(DnsSpec),
     Exec(ExecSpec),
     File(FileSpec),
@@ -62,6 +65,7 @@ impl ProbeSpec {
             Self::Ping(ping) => Arc::new(ping.build()?),
             Self::Tcp(tcp) => Arc::new(tcp.build()?),
             Self::Ftp(ftp) => Arc::new(ftp.build(secret)?),
+            Self::Http(http) => Arc::new(http.build(secret)?),
             Self::Dns(dns) => Arc::new(dns.build()?),
             Self::Exec(exec) => Arc::new(exec.build()?),
             Self::File(file) => Arc::new(file.build()?),
@@ -75,19 +79,21 @@ enum ProbeKind {
     Ftp,
     Tcp,
     Ping,
+    Http,
     Dns,
     Exec,
     File,
 }
 
 impl ProbeKind {
-    const ALL: [Self; 6] = [Self::Ftp, Self::Tcp, Self::Ping, Self::Dns, Self::Exec, Self::File];
+    const ALL: [Self; 7] = [Self::Ftp, Self::Tcp, Self::Ping, Self::Http, Self::Dns, Self::Exec, Self::File];
 
     fn name(self) -> &'static str {
         match self {
             Self::Ftp => "ftp",
             Self::Tcp => "tcp",
             Self::Ping => "ping",
+            Self::Http => "http",
             Self::Dns => "dns",
             Self::Exec => "exec",
             Self::File => "file",
@@ -100,6 +106,7 @@ impl ProbeKind {
             Self::Ftp => FtpSpec::KEYS,
             Self::Tcp => TcpSpec::KEYS,
             Self::Ping => PingSpec::KEYS,
+            Self::Http => HttpSpec::KEYS,
             Self::Dns => DnsSpec::KEYS,
             Self::Exec => ExecSpec::KEYS,
             Self::File => FileSpec::KEYS,
@@ -109,7 +116,7 @@ impl ProbeKind {
     /// Whether it says anything about what answers through the floating address.
     fn verifies(self) -> bool {
         match self {
-            Self::Ftp | Self::Tcp | Self::Ping | Self::Dns | Self::Exec => true,
+            Self::Ftp | Self::Tcp | Self::Ping | Self::Http | Self::Dns | Self::Exec => true,
             Self::File => false,
         }
     }
@@ -126,7 +133,7 @@ impl ProbeKind {
 }
 
 impl Setting for ProbeKind {
-    const EXPECTED: &'static str = "`kind = \"ftp\"`, \"tcp\", \"ping\", \"dns\", \"exec\" or \"file\"";
+    const EXPECTED: &'static str = "`kind = \"ftp\"`, \"tcp\", \"ping\", \"http\", \"dns\", \"exec\" or \"file\"";
 
     fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
         let name = value.as_str().ok_or(Fault::WrongType)?;
@@ -162,6 +169,7 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Probe> {
         ProbeKind::Ftp => Some(ProbeSpec::Ftp(FtpSpec::read(&mut table, &mut reading))),
         ProbeKind::Tcp => TcpSpec::read(&mut table).map(ProbeSpec::Tcp),
         ProbeKind::Ping => Some(ProbeSpec::Ping(PingSpec::read(&mut table))),
+        ProbeKind::Http => Some(ProbeSpec::Http(HttpSpec::read(&mut table, &mut reading))),
         ProbeKind::Dns => DnsSpec::read(&mut table).map(ProbeSpec::Dns),
         ProbeKind::Exec => ExecSpec::read(&mut table).map(ProbeSpec::Exec),
         ProbeKind::File => FileSpec::read(&mut table).map(ProbeSpec::File),
@@ -210,6 +218,7 @@ pub(super) fn defaults() -> Vec<DefaultSetting> {
         FtpSpec::defaults(),
         TcpSpec::defaults(),
         PingSpec::defaults(),
+        HttpSpec::defaults(),
         DnsSpec::defaults(),
         ExecSpec::defaults(),
         FileSpec::defaults(),
