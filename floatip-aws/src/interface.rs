@@ -3,9 +3,6 @@
 use std::net::IpAddr;
 
 use aws_sdk_ec2::types::NetworkInterface;
-use floatip_core::MoveError;
-
-use crate::error::Call;
 
 /// Whether a private IPv4 or an IPv6 address is on it.
 pub(crate) fn has(interface: &NetworkInterface, ip: IpAddr) -> bool {
@@ -27,19 +24,9 @@ pub(crate) fn is_primary(interface: &NetworkInterface, ip: IpAddr) -> bool {
     }
 }
 
-/// Refuses an interface that a service manages, or that is of a special type: nothing can be moved to or with it.
-pub(crate) fn plain(call: Call<'_>, interface: &NetworkInterface) -> Result<(), MoveError> {
-    let id = interface.network_interface_id().unwrap_or("the interface");
-    let operated = interface.operator().and_then(|operator| operator.managed());
-    if interface.requester_managed() == Some(true) || operated == Some(true) {
-        return Err(call.impossible(format!("{id} is managed by an AWS service; use an interface of your own")));
-    }
-    match interface.interface_type().map(|kind| kind.as_str()) {
-        Some(kind) if kind != "interface" => {
-            Err(call.impossible(format!("{id} is of the type {kind}; only plain interfaces can be used")))
-        }
-        Some(_) | None => Ok(()),
-    }
+/// Its id, for messages.
+pub(crate) fn id(interface: &NetworkInterface) -> &str {
+    interface.network_interface_id().unwrap_or("the interface")
 }
 
 /// The instance that it is attached to, if EC2 says which.

@@ -34,6 +34,7 @@ mod id;
 mod instance;
 mod interface;
 mod node_interface;
+pub mod preflight;
 mod private_ip;
 mod reader;
 mod route;

@@ -31,6 +31,8 @@ pub enum Action {
     AssignIpv6Addresses,
     /// Takes IPv6 addresses off a network interface.
     UnassignIpv6Addresses,
+    /// Reads subnets.
+    DescribeSubnets,
     /// Reads route tables.
     DescribeRouteTables,
     /// Adds a route to a route table.
@@ -43,7 +45,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::DescribeNetworkInterfaces,
         Self::AttachNetworkInterface,
         Self::DetachNetworkInterface,
@@ -58,6 +60,7 @@ impl Action {
         Self::UnassignPrivateIpAddresses,
         Self::AssignIpv6Addresses,
         Self::UnassignIpv6Addresses,
+        Self::DescribeSubnets,
         Self::DescribeRouteTables,
         Self::CreateRoute,
         Self::ReplaceRoute,
@@ -81,6 +84,7 @@ impl Action {
             Self::UnassignPrivateIpAddresses => "UnassignPrivateIpAddresses",
             Self::AssignIpv6Addresses => "AssignIpv6Addresses",
             Self::UnassignIpv6Addresses => "UnassignIpv6Addresses",
+            Self::DescribeSubnets => "DescribeSubnets",
             Self::DescribeRouteTables => "DescribeRouteTables",
             Self::CreateRoute => "CreateRoute",
             Self::ReplaceRoute => "ReplaceRoute",
@@ -101,6 +105,7 @@ impl Action {
             | Self::DescribeInstanceTypes
             | Self::DescribeInstanceStatus
             | Self::DescribeAddresses
+            | Self::DescribeSubnets
             | Self::DescribeRouteTables => true,
             Self::AttachNetworkInterface
             | Self::DetachNetworkInterface

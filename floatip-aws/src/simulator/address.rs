@@ -16,6 +16,8 @@ pub struct ElasticIp {
     pub allocation: String,
     /// The address.
     pub public_ip: Ipv4Addr,
+    /// The network border group whose zones it can be used in. Default: the Region.
+    pub border_group: String,
     /// Where it leads to; `None` if nowhere.
     pub association: Option<Association>,
     /// Whether another AWS service manages it. Default: none.
@@ -99,6 +101,11 @@ impl World {
                 instance,
                 private_ip,
             };
+            if let Some(interface) = self.interfaces.get_mut(&network_interface)
+                && interface.primary_ip() == private_ip
+            {
+                interface.automatic_public_ip = None;
+            }
             address.association = Some(Association { id: id.clone(), network_interface, private_ip });
             self.outbox.push((now + self.timings.address_propagation, change));
         }
@@ -132,6 +139,11 @@ impl World {
                     return Err(ApiError::refused("IncorrectInstanceState", message));
                 }
             }
+        }
+        let zone = &self.subnets[&interface.subnet].zone;
+        if border_group(&self.region, zone) != address.border_group {
+            let message = format!("The address {allocation} cannot be used in {zone}: it is not in its border group");
+            return Err(ApiError::refused("InvalidParameterCombination", message));
         }
         match &address.association {
             Some(old) if !allow_reassociation => {
@@ -172,5 +184,12 @@ impl World {
             };
             self.outbox.push((now + self.timings.address_propagation, change));
         }
+    }
+}
+
+fn border_group<'a>(region: &'a str, zone: &'a str) -> &'a str {
+    match zone.strip_prefix(region) {
+        Some(letter) if letter.len() == 1 => region,
+        Some(_) | None => zone.get(..zone.len().saturating_sub(1)).unwrap_or(region),
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -158,9 +158,24 @@ impl World {
     pub fn route_table(self, id: &str, vpc: &str) -> Self {
         self.build(|world| {
             well_formed(id, "rtb-")?;
-            let table =
-                RouteTable { id: id.to_owned(), vpc: vpc.to_owned(), routes: BTreeMap::new(), tags: BTreeMap::new() };
+            let table = RouteTable {
+                id: id.to_owned(),
+                vpc: vpc.to_owned(),
+                routes: BTreeMap::new(),
+                subnets: BTreeSet::new(),
+                tags: BTreeMap::new(),
+            };
             put(&mut world.route_tables, id, table)
+        })
+    }
+
+    /// Has a subnet use a route table.
+    #[must_use]
+    pub fn route_table_of(self, table: &str, subnet: &str) -> Self {
+        self.build(|world| {
+            get(&mut world.subnets, subnet)?;
+            get(&mut world.route_tables, table)?.subnets.insert(subnet.to_owned());
+            Ok(())
         })
     }
 
@@ -218,9 +233,30 @@ impl World {
                 public_ip,
                 association: None,
                 service_managed: None,
+                border_group: world.region.clone(),
                 tags: BTreeMap::new(),
             };
             put(&mut world.addresses, allocation, address)
+        })
+    }
+
+    /// Makes an Elastic IP address one of a network border group, such as `us-east-1-bos-1`.
+    #[must_use]
+    pub fn border_group(self, allocation: &str, group: &str) -> Self {
+        self.build(|world| {
+            get(&mut world.addresses, allocation)?.border_group = group.to_owned();
+            Ok(())
+        })
+    }
+
+    /// Gives the primary private address of a network interface an automatic public one, as at a launch.
+    #[must_use]
+    pub fn automatic_public_ip(self, network_interface: &str, public_ip: &str) -> Self {
+        self.build(|world| {
+            let ip =
+                public_ip.parse().map_err(|_| WorldError::Address(public_ip.to_owned(), "the internet".to_owned()))?;
+            get(&mut world.interfaces, network_interface)?.automatic_public_ip = Some(ip);
+            Ok(())
         })
     }
 
@@ -284,6 +320,7 @@ impl World {
             source_dest_check: true,
             requester_managed: false,
             interface_type: "interface".to_owned(),
+            automatic_public_ip: None,
             tags: BTreeMap::new(),
         })
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::clock::WallClock;
 use super::data_plane::{Change, DataPlane};
 use super::fault::FaultPlan;
 use super::journal::Journal;
@@ -28,6 +29,7 @@ pub(super) struct Cloud {
     wake: Notify,
     pub(super) faults: FaultPlan,
     pub(super) journal: Journal,
+    pub(super) wall: WallClock,
 }
 
 #[derive(Debug)]
@@ -54,6 +56,7 @@ impl Cloud {
             wake: Notify::new(),
             faults: FaultPlan::default(),
             journal: Journal::new(),
+            wall: WallClock::default(),
         }
     }
 

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
@@ -60,8 +61,10 @@ pub(super) struct AttachmentXml<'a> {
 pub(super) struct AssociationXml<'a> {
     public_ip: String,
     ip_owner_id: &'a str,
-    allocation_id: &'a str,
-    association_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allocation_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    association_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -98,9 +101,14 @@ impl<'a> AssociationXml<'a> {
         Self {
             public_ip: address.public_ip.to_string(),
             ip_owner_id: ACCOUNT,
-            allocation_id: &address.allocation,
-            association_id: &association.id,
+            allocation_id: Some(&address.allocation),
+            association_id: Some(&association.id),
         }
+    }
+
+    fn automatic(interface: &NetworkInterface, ip: Ipv4Addr) -> Option<Self> {
+        let public_ip = interface.automatic_public_ip.filter(|_| interface.primary_ip() == ip)?.to_string();
+        Some(Self { public_ip, ip_owner_id: "amazon", allocation_id: None, association_id: None })
     }
 }
 
@@ -122,13 +130,19 @@ impl NetworkInterface {
         let xml = self.private_ips.iter().map(|ip| PrivateIpXml {
             private_ip_address: ip.to_string(),
             primary: *ip == self.primary_ip(),
-            association: world.addresses.values().find_map(|address| {
-                let association = address.association.as_ref()?;
-                let leads_here = association.network_interface == self.id && association.private_ip == *ip;
-                leads_here.then(|| AssociationXml::new(address, association))
-            }),
+            association: self.association_xml(world, *ip),
         });
         xml.collect()
+    }
+
+    /// The public address that leads to a private one.
+    fn association_xml<'a>(&'a self, world: &'a World, ip: Ipv4Addr) -> Option<AssociationXml<'a>> {
+        let elastic = world.addresses.values().find_map(|address| {
+            let association = address.association.as_ref()?;
+            let leads_here = association.network_interface == self.id && association.private_ip == ip;
+            leads_here.then(|| AssociationXml::new(address, association))
+        });
+        elastic.or_else(|| AssociationXml::automatic(self, ip))
     }
 
     /// Its IPv6 addresses.
@@ -197,12 +211,6 @@ impl Seen<'_> {
     fn xml(&self) -> NetworkInterfaceXml<'_> {
         let Self { interface, world } = self;
         let subnet = &world.subnets[&interface.subnet];
-        let primary_association = world.addresses.values().find_map(|address| {
-            let association = address.association.as_ref()?;
-            let leads_here =
-                association.network_interface == interface.id && association.private_ip == interface.primary_ip();
-            leads_here.then(|| AssociationXml::new(address, association))
-        });
         NetworkInterfaceXml {
             network_interface_id: &interface.id,
             subnet_id: &interface.subnet,
@@ -217,7 +225,7 @@ impl Seen<'_> {
             source_dest_check: interface.source_dest_check,
             interface_type: &interface.interface_type,
             attachment: interface.attachment.as_ref().map(|attachment| AttachmentXml::new(attachment, true)),
-            association: primary_association,
+            association: interface.association_xml(world, interface.primary_ip()),
             private_ip_addresses_set: interface.private_ips_xml(world),
             ipv6_addresses_set: interface.ipv6_xml(),
             tag_set: Tag::all(&interface.tags),

@@ -24,7 +24,17 @@ struct RouteTableXml<'a> {
     vpc_id: &'a str,
     owner_id: &'a str,
     route_set: Items<RouteXml<'a>>,
+    association_set: Items<TableAssociationXml<'a>>,
     tag_set: Items<Tag>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TableAssociationXml<'a> {
+    route_table_association_id: String,
+    route_table_id: &'a str,
+    subnet_id: &'a str,
+    main: bool,
 }
 
 #[derive(Serialize)]
@@ -91,6 +101,16 @@ impl<'a> Seen<'a> {
             vpc_id: &table.vpc,
             owner_id: ACCOUNT,
             route_set: local.chain(routes).collect(),
+            association_set: table
+                .subnets
+                .iter()
+                .map(|subnet| TableAssociationXml {
+                    route_table_association_id: subnet.replacen("subnet-", "rtbassoc-", 1),
+                    route_table_id: &table.id,
+                    subnet_id: subnet,
+                    main: false,
+                })
+                .collect(),
             tag_set: Tag::all(&table.tags),
         }
     }
@@ -113,6 +133,7 @@ impl Described for Seen<'_> {
         Some(match filter {
             "route-table-id" => vec![self.table.id.clone()],
             "vpc-id" => vec![self.table.vpc.clone()],
+            "association.subnet-id" => self.table.subnets.iter().cloned().collect(),
             "route.destination-cidr-block" => destinations(false),
             "route.destination-ipv6-cidr-block" => destinations(true),
             _ => return None,

@@ -42,7 +42,7 @@ pub enum Fault {
     StuckForcedDetach,
 }
 
-/// The calls that a fault strikes.
+/// The calls that a fault strikes. Dry runs are struck by faults of every call, and by [`Fault::Denied`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Calls of this action.
@@ -182,11 +182,18 @@ impl FaultPlan {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call of `action` and says what strikes it.
-    pub(super) fn strike(&self, action: Action) -> Strike {
+    /// Counts a call of `action` and says what strikes it. A dry run changes nothing, and so is spared the faults of its
+    /// action, but not a refusal.
+    pub(super) fn strike(&self, action: Action, dry_run: bool) -> Strike {
         let mut strike = Strike::default();
         let mut rules = self.rules();
-        for rule in rules.iter_mut().filter(|rule| rule.scope.contains(action)) {
+        let concerns = |rule: &Rule| match rule.scope {
+            Scope::Only(_) | Scope::Mutations if dry_run && !action.is_describe() => {
+                rule.fault == Fault::Denied && rule.scope.contains(action)
+            }
+            Scope::Only(_) | Scope::Mutations | Scope::Describes | Scope::Every => rule.scope.contains(action),
+        };
+        for rule in rules.iter_mut().filter(|rule| concerns(rule)) {
             rule.seen = rule.seen.saturating_add(1);
             let strikes = match rule.when {
                 When::Next(count) => rule.seen <= count,

@@ -28,6 +28,8 @@ pub struct NetworkInterface {
     pub requester_managed: bool,
     /// `interface`, or another type of EC2's.
     pub interface_type: String,
+    /// The automatic public address of its primary private one, until an Elastic IP address takes its place.
+    pub automatic_public_ip: Option<Ipv4Addr>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
 }

@@ -24,6 +24,10 @@ pub struct Entry {
 }
 
 impl Entry {
+    fn is_real(&self, action: Action) -> bool {
+        self.action == action.name() && self.parameter("DryRun") != Some("true")
+    }
+
     /// A parameter, by its name on the wire.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
@@ -98,14 +102,14 @@ impl Journal {
         self.lock().clone()
     }
 
-    /// The requests of one action.
+    /// The requests of one action, without dry runs.
     pub fn of(&self, action: Action) -> Vec<Entry> {
-        self.lock().iter().filter(|entry| entry.action == action.name()).cloned().collect()
+        self.lock().iter().filter(|entry| entry.is_real(action)).cloned().collect()
     }
 
-    /// How many requests of one action have arrived.
+    /// How many requests of one action have arrived, dry runs not counted.
     pub fn count(&self, action: Action) -> usize {
-        self.lock().iter().filter(|entry| entry.action == action.name()).count()
+        self.lock().iter().filter(|entry| entry.is_real(action)).count()
     }
 
     /// Forgets all requests. Useful in long runs: the journal grows without bound.

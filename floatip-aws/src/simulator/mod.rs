@@ -26,7 +26,8 @@
 //! - It looks at the shape of the signature, not at the signature: any credentials do.
 //! - Ids need EC2's prefixes, not EC2's hexadecimal digits.
 //! - It has no token buckets: throttling is a [`Fault`].
-//! - An Elastic IP address has no border group, and an instance no public address of its own.
+//! - A zone that is named as the Region with one letter is in the Region's network border group, any other in that of its
+//!   own name without the letter. An automatic public address that was lost does not come back.
 //! - A black hole still accepts connections.
 //! - How long changes take is set, not measured ([`Timings`]), and always the same.
 //! - Where AWS documents no answer, it guesses: a graceful detach of what is attaching or detaching, and an attach to an
@@ -40,6 +41,7 @@
 mod action;
 mod address;
 mod building;
+mod clock;
 mod cloud;
 mod connection;
 mod console;
@@ -49,6 +51,7 @@ mod describe_instance_types;
 mod describe_instances;
 mod describe_interfaces;
 mod describe_route_tables;
+mod describe_subnets;
 mod error;
 mod fault;
 mod instance;
@@ -157,6 +160,12 @@ impl Simulator {
     /// Sets and clears faults.
     pub fn faults(&self) -> Faults {
         Faults { cloud: Arc::clone(&self.cloud) }
+    }
+
+    /// Sets the API's wall clock ahead of this machine's, or behind it: the `Date` of its answers, and which signatures are
+    /// too old or too young for it.
+    pub fn clock_ahead(&self, seconds: i64) {
+        self.cloud.wall.set_ahead(seconds);
     }
 
     /// Every request that arrived.

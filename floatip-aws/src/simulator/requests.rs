@@ -30,6 +30,7 @@ impl Cloud {
             Action::DescribeInstanceTypes => describe(World::describe_instance_types),
             Action::DescribeInstanceStatus => describe(World::describe_instance_status),
             Action::DescribeAddresses => describe(World::describe_addresses),
+            Action::DescribeSubnets => describe(World::describe_subnets),
             Action::DescribeRouteTables => describe(World::describe_route_tables),
             Action::AttachNetworkInterface => self.attach_network_interface(parameters, strike),
             Action::DetachNetworkInterface => self.detach_network_interface(parameters, strike),

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use tokio::time::Instant;
@@ -19,6 +19,8 @@ pub struct RouteTable {
     pub vpc: String,
     /// Where it leads what, by destination.
     pub(super) routes: BTreeMap<IpNet, Route>,
+    /// The subnets that use it. Those of no table use none here: there is no main one.
+    pub subnets: BTreeSet<String>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
 }

@@ -54,11 +54,18 @@ async fn handle(
     let request_id = format!("00000000-0000-4000-8000-{number:012x}");
     let form = if body.is_empty() { Bytes::from(uri.query().unwrap_or_default().to_owned()) } else { body };
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let request = Request { id: request_id.clone(), form, authorization };
+    let signed = headers.get("x-amz-date").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let request = Request { id: request_id.clone(), form, authorization, signed };
+    let cloud = Arc::clone(&server.cloud);
     match tokio::spawn(async move { server.cloud.work(request).await }).await {
         Ok(End::Answer { status, document }) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let headers = [("content-type", "text/xml;charset=UTF-8"), ("x-amzn-requestid", request_id.as_str())];
+            let date = cloud.wall.date().unwrap_or_default();
+            let headers = [
+                ("content-type", "text/xml;charset=UTF-8"),
+                ("x-amzn-requestid", request_id.as_str()),
+                ("date", date.as_str()),
+            ];
             (status, headers, document).into_response()
         }
         Ok(End::Cut) => {
@@ -75,6 +82,8 @@ struct Request {
     id: String,
     form: Bytes,
     authorization: Option<String>,
+    /// When it was signed, as it says itself.
+    signed: Option<String>,
 }
 
 /// How a request ends that gets no answer.
@@ -96,7 +105,9 @@ impl Cloud {
             request_id: request.id.clone(),
             outcome: Outcome::Pending,
         });
-        let answer = match admit(parameters, request.authorization.as_deref()) {
+        let admitted = admit(parameters, request.authorization.as_deref())
+            .and_then(|admitted| self.wall.admit(request.signed.as_deref()).map(|()| admitted));
+        let answer = match admitted {
             Err(refusal) => Ok(Err(refusal)),
             Ok((action, parameters)) => match self.answer(action, &parameters).await {
                 Ok(Ok(reply)) => Ok(Ok(reply.document(action, &request.id))),
@@ -122,7 +133,7 @@ impl Cloud {
 
     /// What a request is answered, with the faults that strike it.
     async fn answer(&self, action: Action, parameters: &Parameters) -> Result<Result<Reply, ApiError>, Unanswered> {
-        let strike = self.faults.strike(action);
+        let strike = self.faults.strike(action, parameters.flag("DryRun").unwrap_or(false));
         sleep(strike.latency / 2).await;
         if strike.has(Fault::Hang) {
             return Err(Unanswered::Silence);
