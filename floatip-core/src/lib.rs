@@ -25,6 +25,7 @@ mod status;
 #[cfg(any(test, feature = "testing"))]
 #[allow(clippy::disallowed_methods, reason = "a world for tests, outside the monitor, on tokio's clock")]
 pub mod testing;
+mod urgency;
 
 pub use command::{Command, CommandError, Done, Switchover};
 pub use durable::Durable;
@@ -42,6 +43,7 @@ pub use policy::{Failback, Policy, Verify};
 pub use probe::{HealthProbe, ProbeError, Reason, Stage, Target, Verdict, Via};
 pub use setup::{Check, Setup};
 pub use status::{Health, MoveStatus, NodeStatus, State, Status};
+pub use urgency::Urgency;
 
 /// An error of any kind, as the cause of one of this crate's errors.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

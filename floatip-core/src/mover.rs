@@ -408,6 +408,16 @@ pub enum MoveError {
         /// What the provider said.
         source: BoxError,
     },
+    /// The mover held the call back, so as not to exceed what the provider allows. Nothing was sent; ask again after
+    /// `after`, and by then the mover will have a turn for it. Waiting so long within the call would outlast what was
+    /// checked before it was dispatched, such as a lease.
+    #[error("{call} waits {after:?} for its turn among the calls that the provider allows")]
+    Deferred {
+        /// The provider's name of the call.
+        call: &'static str,
+        /// When its turn comes, from now.
+        after: Duration,
+    },
     /// The resource is in a state that does not allow the request yet. Nothing changed; locate and try again soon.
     #[error("{resource} is not in a state that allows {call} yet")]
     NotYet {
@@ -459,6 +469,7 @@ impl MoveError {
             | Self::NotFound { .. }
             | Self::Conflict { .. }
             | Self::Throttled { .. }
+            | Self::Deferred { .. }
             | Self::NotYet { .. }
             | Self::Impossible { .. }
             | Self::TimedOut { .. } => false,

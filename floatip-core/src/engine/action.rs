@@ -8,6 +8,7 @@ use crate::engine::track::ProbeId;
 use crate::mover::{Placement, ReleaseMode};
 use crate::node::NodeId;
 use crate::probe::Via;
+use crate::urgency::Urgency;
 
 /// The number of one call to a mover, unique within one engine.
 pub type CallId = u64;
@@ -42,6 +43,8 @@ pub enum Action {
         call: CallId,
         /// The index of the mover.
         mover: usize,
+        /// How soon the answer is needed.
+        urgency: Urgency,
     },
     /// Request a release and bring the reply to [`Engine::handle_reply`](super::Engine::handle_reply).
     Release {
@@ -62,6 +65,8 @@ pub enum Action {
         mover: usize,
         /// The node that shall hold the address.
         to: NodeId,
+        /// Whether it is part of a move, or a repair.
+        urgency: Urgency,
         /// The reading that it relies on.
         seen: Placement,
     },

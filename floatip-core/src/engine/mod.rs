@@ -143,7 +143,7 @@ impl Engine {
 
     /// Takes the answer of [`Action::Locate`].
     pub fn handle_reading(&mut self, now: Instant, call: CallId, reading: Result<Placement, MoveError>) {
-        let throttled = matches!(reading, Err(MoveError::Throttled { .. }));
+        let throttled = matches!(reading, Err(MoveError::Throttled { .. } | MoveError::Deferred { .. }));
         let reading = reading.map_err(|error| crate::chain(&error));
         if self.reader.end(now, call, reading) {
             self.note_reading(now);

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::moving::Move;
 use super::reader::Knowledge;
 use super::{Action, CallId, Engine, Settings, backoff, cadence};
 use crate::event::EventKind;
 use crate::mover::Placement;
 use crate::node::NodeId;
+use crate::urgency::Urgency;
 
 /// A repair of a claim that is complete but not settled.
 #[derive(Debug)]
@@ -98,7 +100,7 @@ impl Engine {
             if let Some(repair) = &mut self.repair {
                 repair.call = Some(call);
             }
-            self.actions.push_back(Action::Claim { call, mover: 0, to, seen });
+            self.actions.push_back(Action::Claim { call, mover: 0, to, urgency: Urgency::Routine, seen });
         }
     }
 
@@ -168,7 +170,14 @@ impl Engine {
             if let Some(repair) = &mut self.repair {
                 repair.unread = None;
             }
-            self.actions.push_back(Action::Locate { call, mover });
+            let urgency = self.reading_urgency(now);
+            self.actions.push_back(Action::Locate { call, mover, urgency });
         }
+    }
+
+    fn reading_urgency(&self, now: Instant) -> Urgency {
+        let placing = self.moving.as_ref().is_some_and(Move::is_placing);
+        let suspect = self.holder.is_some_and(|holder| self.watch.is_suspect(holder, now));
+        if placing || suspect || self.reader.agreement_due().is_some() { Urgency::Move } else { Urgency::Routine }
     }
 }

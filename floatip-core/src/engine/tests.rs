@@ -8,6 +8,7 @@ use crate::mover::{Capabilities, ReleaseMode, Strategy, Token};
 use crate::node::{FloatingIp, Node};
 use crate::policy::{Policy, Verify};
 use crate::probe::Reason;
+use crate::urgency::Urgency;
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
@@ -40,6 +41,7 @@ struct Bench {
     /// The node that refuses; the others are well. No probe is ever answered while this is not said.
     sick: Option<&'static str>,
     requests: Vec<(Instant, Action)>,
+    reads: Vec<Urgency>,
     asked_ready: Vec<Instant>,
     events: Vec<EventKind>,
     saved: Option<Durable>,
@@ -67,6 +69,7 @@ impl Bench {
             placement: held("a", "1"),
             sick: None,
             requests: Vec::new(),
+            reads: Vec::new(),
             asked_ready: Vec::new(),
             events: Vec::new(),
             saved: None,
@@ -82,7 +85,8 @@ impl Bench {
         loop {
             while let Some(action) = self.engine.poll_action() {
                 match action {
-                    Action::Locate { call, .. } => {
+                    Action::Locate { call, urgency, .. } => {
+                        self.reads.push(urgency);
                         self.engine.handle_reading(self.now, call, Ok(self.placement.clone()));
                     }
                     Action::Ready { call, .. } => {
@@ -156,6 +160,33 @@ fn a_move_goes_by_release_and_claim_and_each_carries_what_was_read() {
         matches!(&seen[..], [Action::Release { seen: from, mode: ReleaseMode::Graceful, .. }, Action::Claim { seen: Placement::Free, .. }] if *from == held("a", "1")),
         "{seen:?}"
     );
+}
+
+#[test]
+fn a_request_that_waits_for_its_turn_is_sent_then_and_its_wait_counts_against_no_deadline() {
+    let mut bench = Bench::new(false);
+    bench.switch();
+    let deferral = bench.engine.settings.policy.release_timeout + 10 * S;
+    bench.reply(Err(MoveError::Deferred { call: "release", after: deferral }));
+    bench.run(deferral - MS);
+    assert_eq!(bench.requests.len(), 1);
+    bench.run(MS);
+    assert_eq!((bench.requests.len(), bench.engine.is_at_rest(), bench.failed()), (2, false, None), "not stuck");
+}
+
+#[test]
+fn sweeps_are_routine_and_the_readings_of_a_move_are_not() {
+    let mut bench = Bench::new(false);
+    bench.sick = Some("neither");
+    bench.run(10 * S);
+    bench.reads.clear();
+    bench.run(30 * S);
+    assert!(bench.reads.len() >= 3 && bench.reads.iter().all(|urgency| *urgency == Urgency::Routine));
+    bench.reads.clear();
+    bench.switch();
+    bench.reply(Ok(Accepted::without_token()));
+    bench.run(S);
+    assert!(bench.reads.len() >= 3 && bench.reads.iter().all(|urgency| *urgency == Urgency::Move), "{:?}", bench.reads);
 }
 
 #[test]

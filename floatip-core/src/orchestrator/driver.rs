@@ -26,6 +26,7 @@ use crate::mover::{Accepted, AddressMover, MoveError, Placement, Readiness};
 use crate::node::{Host, NodeId};
 use crate::probe::{ProbeError, Reason, Target, Verdict, Via};
 use crate::setup::Setup;
+use crate::urgency::Urgency;
 
 /// How many probes run at once; more wait for their turn.
 const PROBES_AT_ONCE: usize = 4096;
@@ -383,11 +384,11 @@ impl Driver {
         match action {
             Action::Probe { id, at, check, node, via } => self.start_probe((slot, id), at, check, node, via),
             Action::DropProbe { id } => self.probes.leave((slot, id)),
-            Action::Locate { call, mover } => {
+            Action::Locate { call, mover, urgency } => {
                 let mover = self.slots[slot].setup.movers[mover].clone();
                 let span = self.call_span(slot, "locate");
                 let task = async move {
-                    let reading = match timeout(deadline(&mover), mover.locate()).await {
+                    let reading = match timeout(deadline(&mover), urgency.scope(mover.locate())).await {
                         Ok(reading) => reading,
                         Err(elapsed) => Err(MoveError::TimedOut { call: "locate", source: elapsed.into() }),
                     };
@@ -399,7 +400,7 @@ impl Driver {
                 let mover = self.slots[slot].setup.movers[mover].clone();
                 let span = self.call_span(slot, "release");
                 let task = async move {
-                    let reply = timeout(deadline(&mover), mover.release(&seen, mode)).await;
+                    let reply = timeout(deadline(&mover), Urgency::Move.scope(mover.release(&seen, mode))).await;
                     Output::Reply {
                         slot,
                         call,
@@ -408,11 +409,11 @@ impl Driver {
                 };
                 self.spawn(Purpose::Request { slot, call }, task.instrument(span));
             }
-            Action::Claim { call, mover, to, seen } => {
+            Action::Claim { call, mover, to, urgency, seen } => {
                 let mover = self.slots[slot].setup.movers[mover].clone();
                 let span = self.call_span(slot, "claim");
                 let task = async move {
-                    let reply = timeout(deadline(&mover), mover.claim(&to, &seen)).await;
+                    let reply = timeout(deadline(&mover), urgency.scope(mover.claim(&to, &seen))).await;
                     Output::Reply { slot, call, reply: reply.unwrap_or_else(|elapsed| Err(unknown("claim", elapsed))) }
                 };
                 self.spawn(Purpose::Request { slot, call }, task.instrument(span));
@@ -421,7 +422,8 @@ impl Driver {
                 let mover = self.slots[slot].setup.movers[mover].clone();
                 let span = self.call_span(slot, "ready");
                 let task = async move {
-                    let answer = match timeout(deadline(&mover) * 2, mover.ready(&node)).await {
+                    let asked = Urgency::Routine.scope(mover.ready(&node));
+                    let answer = match timeout(deadline(&mover) * 2, asked).await {
                         Ok(answer) => answer,
                         Err(elapsed) => Err(MoveError::TimedOut { call: "ready", source: elapsed.into() }),
                     };

@@ -130,6 +130,11 @@ impl Move {
         self.stuck.as_deref()
     }
 
+    /// The address is being brought to the target.
+    pub(super) fn is_placing(&self) -> bool {
+        self.phase == Phase::Placing
+    }
+
     fn is_on_the_wire(&self) -> bool {
         matches!(self.sent, Some((_, Outcome::OnTheWire(_))))
     }

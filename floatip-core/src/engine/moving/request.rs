@@ -8,6 +8,7 @@ use crate::engine::observation::Repair;
 use crate::engine::{Action, CallId, Engine, backoff};
 use crate::event::{EventKind, Step};
 use crate::mover::{Accepted, MoveError, Placement, ReleaseMode};
+use crate::urgency::Urgency;
 
 /// How often a provider may say that a resource does not exist (yet) before it is believed.
 ///
@@ -45,7 +46,7 @@ impl Engine {
             }
             Request::Claim => {
                 let to = self.id(to);
-                self.actions.push_back(Action::Claim { call, mover, to, seen });
+                self.actions.push_back(Action::Claim { call, mover, to, urgency: Urgency::Move, seen });
             }
         }
     }
@@ -94,6 +95,14 @@ impl Engine {
 
     fn end_refused(&mut self, now: Instant, request: Request, error: &MoveError) {
         let Some(moving) = &mut self.moving else { return };
+        if let MoveError::Deferred { after, .. } = error {
+            // The wait for a turn is the provider's, and counts against no deadline of the move.
+            let turn = now + *after;
+            moving.retry_at = Some(turn);
+            moving.next_read = turn;
+            moving.wait_from = turn;
+            return moving.forget_request(request);
+        }
         moving.attempts = moving.attempts.saturating_add(1);
         let mut pause = |base: u64, most: u64| {
             now + backoff(moving.attempts, Duration::from_millis(base), Duration::from_millis(most), &mut self.rng)
@@ -105,7 +114,7 @@ impl Engine {
                 moving.sent = Some((request, Outcome::Unknown(now)));
                 moving.released |= matches!(request, Request::Release(_));
             }
-            MoveError::Throttled { .. } | MoveError::NotYet { .. } => {
+            MoveError::Throttled { .. } | MoveError::Deferred { .. } | MoveError::NotYet { .. } => {
                 let at = pause(200, 5000);
                 moving.retry_at = Some(at);
                 moving.next_read = at;
