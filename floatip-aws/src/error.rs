@@ -272,6 +272,7 @@ mod tests {
             MoveError::NotFound { .. } => "not found",
             MoveError::Conflict { .. } => "conflict",
             MoveError::Throttled { .. } => "throttled",
+            MoveError::Deferred { .. } => "deferred",
             MoveError::NotYet { .. } => "not yet",
             MoveError::OutcomeUnknown { .. } => "outcome unknown",
             MoveError::Impossible { .. } => "impossible",

@@ -82,6 +82,7 @@ fn class<T: std::fmt::Debug>(result: Result<T, MoveError>) -> &'static str {
         Err(MoveError::NotFound { .. }) => "not found",
         Err(MoveError::Conflict { .. }) => "conflict",
         Err(MoveError::Throttled { .. }) => "throttled",
+        Err(MoveError::Deferred { .. }) => "deferred",
         Err(MoveError::NotYet { .. }) => "not yet",
         Err(MoveError::OutcomeUnknown { .. }) => "outcome unknown",
         Err(MoveError::Impossible { .. }) => "impossible",
