@@ -10,9 +10,9 @@ use floatip_aws::simulator::{Action, Fault, Outcome, Scope, When};
 use floatip_core::{EventKind, State};
 use rig::{Kind, Rig};
 
-const ALL: [Kind; 3] = [Kind::Eni, Kind::Eip, Kind::StrictEip];
+const ALL: [Kind; 6] = [Kind::Eni, Kind::Eip, Kind::StrictEip, Kind::PrivateIp, Kind::Ipv6, Kind::Route];
 /// Those whose point of no return comes before the target has the address.
-const RELEASED_FIRST: [Kind; 2] = [Kind::Eni, Kind::StrictEip];
+const RELEASED_FIRST: [Kind; 3] = [Kind::Eni, Kind::StrictEip, Kind::Ipv6];
 
 /// Kills the holder while `faults` strike, and expects one move to the other node all the same.
 async fn lands(kind: Kind, faults: impl Fn(&Rig)) -> Rig {

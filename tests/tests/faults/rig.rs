@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_ec2::config::Credentials;
 use floatip_aws::simulator::{Action, Change, Fault, Outcome, Simulator, Timings, When};
-use floatip_aws::{AwsSettings, EipMover, EniMover, Fencing};
+use floatip_aws::{AwsSettings, EipMover, EniMover, Fencing, NodeInterface, PrivateIpMover, RouteMover, RouteTables};
 use floatip_core::testing::{Answer, ScriptedProbe};
 use floatip_core::{
     AddressMover, Check, EventKind, FloatingIp, Handle, HealthProbe, HealthSettings, Host, Node, NodeId, Notice,
@@ -23,6 +23,13 @@ const INSTANCE3: &str = "i-0a1b2c3d4e5f60013";
 const NODES: [(&str, &str, &str); 3] =
     [("ftp1", INSTANCE1, "172.16.11.10"), ("ftp2", INSTANCE2, "172.16.11.20"), ("ftp3", INSTANCE3, "172.16.11.21")];
 
+const SUBNET: &str = "subnet-0a1b2c3d4e5f60001";
+const PRIVATE_IP: &str = "172.16.11.50";
+const IPV6: &str = "fd00:11::50";
+const TABLE: &str = "rtb-0a1b2c3d4e5f60050";
+const OVERLAY: &str = "10.99.0.1";
+const DESTINATION: &str = "10.99.0.1/32";
+
 /// Longer than any move of these tests takes on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -34,6 +41,12 @@ pub(crate) enum Kind {
     Eip,
     /// Released first.
     StrictEip,
+    /// Taken from its holder and given to the target by one call.
+    PrivateIp,
+    /// Released first.
+    Ipv6,
+    /// Led from its holder to the target by one call for the only table.
+    Route,
 }
 
 impl Kind {
@@ -43,6 +56,9 @@ impl Kind {
             Self::Eni => Action::DetachNetworkInterface,
             Self::Eip => Action::AssociateAddress,
             Self::StrictEip => Action::DisassociateAddress,
+            Self::PrivateIp => Action::AssignPrivateIpAddresses,
+            Self::Ipv6 => Action::UnassignIpv6Addresses,
+            Self::Route => Action::ReplaceRoute,
         }
     }
 
@@ -51,6 +67,9 @@ impl Kind {
         match self {
             Self::Eni => Action::AttachNetworkInterface,
             Self::Eip | Self::StrictEip => Action::AssociateAddress,
+            Self::PrivateIp => Action::AssignPrivateIpAddresses,
+            Self::Ipv6 => Action::AssignIpv6Addresses,
+            Self::Route => Action::ReplaceRoute,
         }
     }
 }
@@ -80,8 +99,15 @@ impl Rig {
             .detach(Duration::from_millis(250))
             .attach(Duration::from_millis(150))
             .force_detach(Duration::from_millis(100))
-            .address_propagation(Duration::ZERO);
-        let world = world().instance(INSTANCE3, "subnet-0a1b2c3d4e5f60001", NODES[2].2);
+            .address_propagation(Duration::ZERO)
+            .private_ip_propagation(Duration::ZERO)
+            .route_propagation(Duration::ZERO);
+        let world = world().instance(INSTANCE3, SUBNET, NODES[2].2).subnet_ipv6(SUBNET, "fd00:11::/64");
+        let world =
+            NODES.iter().fold(world, |world, (_, instance, _)| world.source_dest_check(&primary(instance), false));
+        let holder = primary(INSTANCE1);
+        let world = world.secondary_private_ip(&holder, PRIVATE_IP).ipv6_address(&holder, IPV6);
+        let world = world.route_table(TABLE, "vpc-0a1b2c3d4e5f60001").route(TABLE, DESTINATION, &holder);
         let simulator = Arc::new(Simulator::start(world, timings).await.expect("the simulator starts"));
         let nodes = &NODES[..nodes];
         let script = ScriptedProbe::new();
@@ -286,7 +312,25 @@ async fn mover(kind: Kind, simulator: &Simulator, nodes: &[(&str, &str, &str)]) 
                 nodes.iter().fold(builder, |builder, (name, instance, _)| builder.instance(id(name), *instance));
             Arc::new(builder.build().expect("a mover"))
         }
+        Kind::PrivateIp | Kind::Ipv6 => {
+            let ip = if kind == Kind::PrivateIp { PRIVATE_IP } else { IPV6 };
+            Arc::new(PrivateIpMover::new(ec2, ip.parse().expect("an address"), places(nodes)).expect("a mover"))
+        }
+        Kind::Route => {
+            let tables = RouteTables::Ids(vec![TABLE.to_owned()]);
+            let builder = RouteMover::builder(ec2, OVERLAY.parse().expect("an address"), tables);
+            let builder = places(nodes).into_iter().fold(builder, |builder, (node, place)| builder.node(node, place));
+            Arc::new(builder.build().expect("a mover"))
+        }
     }
+}
+
+fn places(nodes: &[(&str, &str, &str)]) -> Vec<(NodeId, NodeInterface)> {
+    nodes.iter().map(|(name, instance, _)| (id(name), NodeInterface::new().instance(*instance))).collect()
+}
+
+fn primary(instance: &str) -> String {
+    format!("{}-primary", instance.replacen("i-", "eni-", 1))
 }
 
 fn id(node: &str) -> NodeId {
@@ -302,6 +346,9 @@ fn carrier(kind: Kind, simulator: &Simulator) -> Option<String> {
     let instance = match kind {
         Kind::Eni => world.find_interface(INTERFACE).and_then(|interface| interface.carrier()),
         Kind::Eip | Kind::StrictEip => world.carrier_of_address(ALLOCATION),
+        Kind::PrivateIp => world.carrier_of(PRIVATE_IP.parse().expect("an address")),
+        Kind::Ipv6 => world.carrier_of(IPV6.parse().expect("an address")),
+        Kind::Route => world.carrier_of_route(TABLE, DESTINATION),
     };
     instance.and_then(name).map(str::to_owned)
 }
