@@ -116,7 +116,14 @@ impl Fault {
 /// A fault for a given call goes before faults for the next calls, and those before a lasting one.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    plans: Arc<Mutex<BTreeMap<Call, Plan>>>,
+    plans: Arc<Mutex<Plans>>,
+}
+
+#[derive(Debug, Default)]
+struct Plans {
+    of: BTreeMap<Call, Plan>,
+    calls: usize,
+    at: BTreeMap<usize, Fault>,
 }
 
 #[derive(Debug, Default)]
@@ -130,17 +137,22 @@ struct Plan {
 impl Faults {
     /// The next `count` calls of this kind fail, after those for which faults are waiting already.
     pub fn next(&self, call: Call, count: usize, fault: Fault) {
-        self.plans().entry(call).or_default().next.push((count, fault));
+        self.plans().of.entry(call).or_default().next.push((count, fault));
     }
 
     /// The call with this index among its kind, from zero and counted from the mover's beginning, fails.
     pub fn at(&self, call: Call, index: usize, fault: Fault) {
-        self.plans().entry(call).or_default().at.insert(index, fault);
+        self.plans().of.entry(call).or_default().at.insert(index, fault);
+    }
+
+    /// The call with this index among all, of whatever kind, from zero and counted from the mover's beginning, fails.
+    pub fn at_any(&self, index: usize, fault: Fault) {
+        self.plans().at.insert(index, fault);
     }
 
     /// Every call of this kind fails until [`clear`](Self::clear).
     pub fn always(&self, call: Call, fault: Fault) {
-        self.plans().entry(call).or_default().always = Some(fault);
+        self.plans().of.entry(call).or_default().always = Some(fault);
     }
 
     /// Every call of any kind fails until [`clear`](Self::clear), as when the monitor is cut off.
@@ -152,26 +164,39 @@ impl Faults {
 
     /// No more faults, on calls that have not started. The counts of calls go on.
     pub fn clear(&self) {
-        for plan in self.plans().values_mut() {
+        let mut plans = self.plans();
+        plans.at.clear();
+        for plan in plans.of.values_mut() {
             *plan = Plan { calls: plan.calls, ..Plan::default() };
         }
     }
 
     /// How many calls of this kind have started.
     pub fn calls(&self, call: Call) -> usize {
-        self.plans().get(&call).map_or(0, |plan| plan.calls)
+        self.plans().of.get(&call).map_or(0, |plan| plan.calls)
     }
 
-    fn plans(&self) -> MutexGuard<'_, BTreeMap<Call, Plan>> {
+    /// How many calls of any kind have started.
+    pub fn total(&self) -> usize {
+        self.plans().calls
+    }
+
+    fn plans(&self) -> MutexGuard<'_, Plans> {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn start(&self, call: Call) -> Option<Fault> {
         let mut plans = self.plans();
-        let plan = plans.entry(call).or_default();
+        let total = plans.calls;
+        plans.calls += 1;
+        let fault_of_all = plans.at.remove(&total);
+        let plan = plans.of.entry(call).or_default();
         let index = plan.calls;
         plan.calls += 1;
         plan.next.retain(|(count, _)| *count > 0);
+        if fault_of_all.is_some() {
+            return fault_of_all;
+        }
         if let Some(fault) = plan.at.remove(&index) {
             return Some(fault);
         }

@@ -1,5 +1,6 @@
 //! Parts for tests: an in-memory provider with its mover, a scripted probe, a shared lease, a wrapper that makes any
-//! mover fail, and a contract suite that any [`AddressMover`](crate::AddressMover) can be run through.
+//! mover fail, a contract suite that any [`AddressMover`](crate::AddressMover) can be run through, and trials of whole
+//! failovers and races on it.
 //!
 //! Everything keeps tokio's time, so tests that pause it run at once. Nothing here opens a socket.
 
@@ -10,6 +11,7 @@ mod lease;
 mod mover;
 mod probe;
 mod provider;
+pub mod trial;
 mod world;
 
 pub use fault::{Call, Fault, Faults};

@@ -52,6 +52,13 @@ impl InMemoryMover {
         self
     }
 
+    /// Shares the faults, and the counts of calls, of others.
+    #[must_use]
+    pub fn with_faults(mut self, faults: &Faults) -> Self {
+        self.faults = faults.clone();
+        self
+    }
+
     /// What its calls meet with; may be changed at any time.
     pub fn faults(&self) -> &Faults {
         &self.faults
