@@ -33,6 +33,8 @@ mod failure;
 mod file;
 #[cfg(feature = "ftp")]
 mod ftp;
+#[cfg(feature = "rustls")]
+mod hex;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "ftp")]
@@ -48,6 +50,9 @@ mod secret;
 mod setting;
 #[cfg(feature = "tcp")]
 mod tcp;
+#[cfg(feature = "rustls")]
+#[allow(dead_code, reason = "the checks by TLS are about to use it")]
+mod tls_client;
 
 #[cfg(feature = "dns")]
 pub use dns::DnsProbe;
@@ -65,3 +70,5 @@ pub use secret::Secret;
 pub use setting::SettingError;
 #[cfg(feature = "tcp")]
 pub use tcp::TcpProbe;
+#[cfg(feature = "rustls")]
+pub use tls_client::{Fingerprint, TlsSettings};
