@@ -22,6 +22,7 @@ mod policy;
 mod probe;
 mod setup;
 mod status;
+mod witness;
 #[cfg(any(test, feature = "testing"))]
 #[allow(clippy::disallowed_methods, reason = "a world for tests, outside the monitor, on tokio's clock")]
 pub mod testing;
@@ -42,8 +43,9 @@ pub use orchestrator::{BuildError, Builder, Handle, Notice, Orchestrator, Subscr
 pub use policy::{Failback, Policy, Verify};
 pub use probe::{HealthProbe, ProbeError, Reason, Stage, Target, Verdict, Via};
 pub use setup::{Check, Setup};
-pub use status::{Health, MoveStatus, NodeStatus, State, Status};
+pub use status::{Health, MoveStatus, NodeStatus, State, Status, WitnessStatus};
 pub use urgency::Urgency;
+pub use witness::Witness;
 
 /// An error of any kind, as the cause of one of this crate's errors.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

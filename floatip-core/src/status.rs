@@ -39,6 +39,11 @@ pub enum State {
     HeldByStranger,
     /// Nobody holds the address; it goes to the first healthy node.
     Free,
+    /// Too few witnesses answer: the monitor takes itself for cut off and holds.
+    Isolated,
+    /// The monitor runs on the only node beside the holder, and no witness can tell whether it is its own network: it
+    /// holds.
+    NoWitness,
     /// Every node went down at once: the monitor suspects itself and holds.
     AllNodesDown,
     /// The holder is down by its own host, but serves through the floating address: no move.
@@ -73,6 +78,20 @@ pub struct NodeStatus {
     pub drained: bool,
     /// True if it has gone down too often lately, and is the last choice.
     pub flapping: bool,
+}
+
+/// One witness.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WitnessStatus {
+    /// The witness.
+    pub name: NodeId,
+    /// What is probed.
+    pub host: Host,
+    /// Whether it answers.
+    pub health: Health,
+    /// Why it does not, or what its newest failure was.
+    pub reason: Option<String>,
 }
 
 /// A move in flight.
@@ -118,4 +137,6 @@ pub struct Status {
     pub moving: Option<MoveStatus>,
     /// The nodes, in the order of preference.
     pub nodes: Vec<NodeStatus>,
+    /// The witnesses.
+    pub witnesses: Vec<WitnessStatus>,
 }

@@ -32,6 +32,15 @@ pub enum Action {
         /// By the node's own host or through the floating address.
         via: Via,
     },
+    /// Probe a witness and bring its result to [`Engine::handle_probe`](super::Engine::handle_probe).
+    ProbeWitness {
+        /// To be handed back.
+        id: ProbeId,
+        /// The engine's time at which it begins; probes of the same instant are in step.
+        at: Instant,
+        /// The index of the witness.
+        witness: usize,
+    },
     /// Drop a probe: nobody waits for its result.
     DropProbe {
         /// The probe.

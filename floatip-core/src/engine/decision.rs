@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Engine;
 use super::moving::Move;
 use super::watch::{Evidence, Subject};
+use super::witness::Testimony;
 use crate::command::{CommandError, Done, Switchover};
 use crate::event::{Cause, EventKind};
 use crate::mover::Placement;
@@ -16,6 +17,10 @@ use crate::status::Health;
 pub(super) enum Hold {
     /// It ought not to move.
     None,
+    /// Too few witnesses answer: it is the monitor itself.
+    Isolated,
+    /// The monitor runs on the only node beside the holder, and there is no witness.
+    NoWitness,
     /// Every node went down at once (rule 5).
     AllNodesDown,
     /// No node may receive it.
@@ -91,8 +96,13 @@ impl Engine {
 
     /// The holder is down. Rules 1, 3 and 5 are looked at in the order in which they say "no".
     fn fail_over(&mut self, now: Instant, holder: usize) {
+        if self.witnesses.in_doubt() {
+            return self.set_hold(Hold::Isolated);
+        }
         if self.watch.suspects_itself() {
-            if self.watch.all_nodes_down() {
+            if self.watch.lacks_witness() {
+                self.set_hold(Hold::NoWitness);
+            } else if self.watch.all_nodes_down() {
                 self.set_hold(Hold::AllNodesDown);
             } else if self.watch.no_witness() {
                 self.set_hold(Hold::NoCandidate);
@@ -106,6 +116,11 @@ impl Engine {
             Evidence::Healthy => return self.set_hold(Hold::Serving),
             Evidence::Pending => return,
             Evidence::Failed | Evidence::Missing => {}
+        }
+        match self.witnesses.testimony(now, Some(since)) {
+            Testimony::Enough => {}
+            Testimony::Awaited => return,
+            Testimony::TooFew => return self.set_hold(Hold::Isolated),
         }
         match self.candidate(now, holder, since) {
             Candidate::Found(to) => {
@@ -245,12 +260,25 @@ impl Engine {
                     self.events.push_back(EventKind::HolderUnreachableButServing { node });
                 }
             }
+            Hold::Isolated => self.witnesses.announce(),
+            Hold::NoWitness => {
+                let holder = self.reader.placement().and_then(|placement| placement.holder().cloned());
+                self.events.push_back(EventKind::NoWitness { holder });
+            }
             Hold::None | Hold::AllNodesDown | Hold::RecoveriesOff => {}
         }
     }
 
     /// Starts a move that nobody asked for, if nothing forbids it.
     fn start(&mut self, now: Instant, cause: Cause, from: Option<usize>, to: usize, detect: Option<Duration>) {
+        if cause != Cause::Drain {
+            match self.witnesses.testimony(now, None) {
+                Testimony::Enough => {}
+                Testimony::Awaited if cause == Cause::Failover => {}
+                Testimony::Awaited => return,
+                Testimony::TooFew => return self.set_hold(Hold::Isolated),
+            }
+        }
         if !self.settings.policy.recoveries && cause != Cause::Drain {
             return self.suppress(cause, from, to);
         }

@@ -14,6 +14,7 @@ mod readiness;
 mod settings;
 mod track;
 mod watch;
+mod witness;
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -32,6 +33,7 @@ use crate::status::{Health, MoveStatus, NodeStatus, State, Status};
 pub use action::{Action, CallId, CommandId};
 pub use settings::{CheckSettings, Settings};
 pub use track::ProbeId;
+pub use witness::WitnessSettings;
 
 use brakes::Pause;
 use decision::Hold;
@@ -39,6 +41,7 @@ use moving::Move;
 use observation::Repair;
 use reader::{Knowledge, Reader};
 use watch::{Subject, Watch};
+use witness::Witnesses;
 
 /// How long a grant must still be valid beyond the longest that a call may take, for a request to be sent under it.
 const LEASE_MARGIN: Duration = Duration::from_millis(500);
@@ -48,6 +51,7 @@ const LEASE_MARGIN: Duration = Duration::from_millis(500);
 pub struct Engine {
     settings: Settings,
     watch: Watch,
+    witnesses: Witnesses,
     reader: Reader,
     holder: Option<usize>,
     moving: Option<Move>,
@@ -91,6 +95,7 @@ impl Engine {
         let rng = fastrand::Rng::with_seed(hasher.finish());
         let mut engine = Self {
             watch: Watch::new(&settings, remembered.served),
+            witnesses: Witnesses::new(&settings),
             reader: Reader::new(),
             holder: None,
             moving: None,
@@ -133,6 +138,11 @@ impl Engine {
 
     /// Takes the result of a probe that began at `started`: [`Action::Probe`]'s `at`, or later if it had to wait. An error is the prober's own, and says nothing of the node.
     pub fn handle_probe(&mut self, now: Instant, id: ProbeId, started: Instant, result: Result<Verdict, String>) {
+        if Witnesses::are_asked_by(id) {
+            let in_step = self.holder.is_some_and(|holder| self.watch.is_suspect(holder, now));
+            self.witnesses.end(&self.settings, id, started, result, in_step);
+            return self.turn(now);
+        }
         let served = self.watch.served();
         self.watch.end(now, &self.settings, id, started, result, self.holder);
         if served != self.watch.served() {
@@ -210,6 +220,7 @@ impl Engine {
         // The monotonic clock stands still while a machine is suspended, and a lease does not.
         self.lose_lease();
         self.watch.void_all(now);
+        self.witnesses.void_all(now);
         self.cancel_voluntary(now, "the monitor stood still, or its clock was set");
         self.turn(now);
     }
@@ -245,6 +256,7 @@ impl Engine {
         times.extend(self.next_decisions());
         times.push(self.moving.as_ref().and_then(|moving| moving.next(&self.settings.policy)));
         times.push(self.next_ready_due());
+        times.push(self.witnesses.next());
         times.push(self.pause.as_ref().and_then(|pause| pause.until));
         times.into_iter().flatten().filter(|time| *time > self.turned).min()
     }
@@ -283,6 +295,7 @@ impl Engine {
                 stuck: moving.stuck().map(str::to_owned),
             }),
             nodes: nodes.collect(),
+            witnesses: self.witnesses.status(settings),
         }
     }
 
@@ -304,11 +317,14 @@ impl Engine {
                 Placement::Transition { .. } | Placement::Split { .. } => return State::InTransition,
                 Placement::Stranger { .. } => return State::HeldByStranger,
                 Placement::Free if self.hold == Hold::NoCandidate => return State::NoCandidate,
+                Placement::Free if self.hold == Hold::Isolated => return State::Isolated,
                 Placement::Free if self.hold == Hold::RecoveriesOff => return State::RecoveriesOff,
                 Placement::Free => return State::Free,
             },
         };
         match self.hold {
+            Hold::Isolated => return State::Isolated,
+            Hold::NoWitness => return State::NoWitness,
             Hold::AllNodesDown => return State::AllNodesDown,
             Hold::Serving => return State::UnreachableButServing,
             Hold::NoCandidate => return State::NoCandidate,
@@ -332,6 +348,9 @@ impl Engine {
             self.lose_lease();
         }
         self.end_pause(now);
+        if self.witnesses.refresh(now, &self.settings) {
+            self.watch.void_failures(now);
+        }
         self.watch.refresh(now, &self.settings, self.holder, self.moving.is_some());
         self.watch.begin_due(now, self.holder);
         if self.moving.is_some() {
@@ -343,13 +362,19 @@ impl Engine {
         self.ask_ready(now);
         self.begin_read(now);
         self.watch.begin_due(now, self.holder);
+        self.witnesses.begin_due(now, self.holder.and_then(|holder| self.watch.newest_start_in_step(holder, now)));
         self.collect();
     }
 
     /// Turns what the watch has begun, dropped and seen into actions and events.
     fn collect(&mut self) {
         self.events.extend(self.watch.take_events());
+        self.events.extend(self.witnesses.take_events());
         self.actions.extend(self.watch.take_dropped().into_iter().map(|id| Action::DropProbe { id }));
+        self.actions.extend(self.witnesses.take_dropped().into_iter().map(|id| Action::DropProbe { id }));
+        for (id, witness) in self.witnesses.take_begun() {
+            self.actions.push_back(Action::ProbeWitness { id, at: self.turned, witness });
+        }
         for (id, subject, check) in self.watch.take_begun() {
             let node = match subject {
                 Subject::Node(node) => Some(node),

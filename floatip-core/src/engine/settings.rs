@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::WitnessSettings;
 use crate::health::HealthSettings;
 use crate::mover::Capabilities;
 use crate::node::{FloatingIp, Node};
@@ -29,6 +30,10 @@ pub struct Settings {
     pub nodes: Vec<Node>,
     /// The checks.
     pub checks: Vec<CheckSettings>,
+    /// The witnesses, which all floating IPs share.
+    pub witnesses: Vec<WitnessSettings>,
+    /// How many of them must answer for an unplanned move. Zero where there are none.
+    pub witness_quorum: usize,
     /// What each mover can do, the preferred one first.
     pub movers: Vec<Capabilities>,
     /// The policy.

@@ -56,6 +56,8 @@ impl Bench {
             floating_ip: FloatingIp::new("ftp", "10.0.0.30").unwrap(),
             nodes: vec![Node::new("a", "10.0.0.1").unwrap(), Node::new("b", "10.0.0.2").unwrap()],
             checks: vec![check],
+            witnesses: Vec::new(),
+            witness_quorum: 0,
             movers: vec![Capabilities::new(Strategy::ReleaseFirst).can_force(true)],
             policy: Policy { verify: Verify::Off, ..Policy::default() },
             leased,
@@ -101,7 +103,7 @@ impl Bench {
                         let verdict = if sick { Verdict::unhealthy(Reason::Refused) } else { Verdict::healthy() };
                         self.engine.handle_probe(self.now, id, self.now, Ok(verdict));
                     }
-                    Action::Probe { .. } | Action::DropProbe { .. } => {}
+                    Action::Probe { .. } | Action::ProbeWitness { .. } | Action::DropProbe { .. } => {}
                 }
             }
             self.events.extend(std::iter::from_fn(|| self.engine.poll_event()));

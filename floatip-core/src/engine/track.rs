@@ -101,6 +101,11 @@ impl Track {
         self.outstanding.iter().any(|(_, start)| *start >= since)
     }
 
+    /// True if a probe that began before `start` has not answered yet.
+    pub(crate) fn outstanding_before(&self, start: Instant) -> bool {
+        self.outstanding.iter().any(|(_, began)| *began < start)
+    }
+
     /// When the newest probe began.
     pub(crate) fn latest_start(&self) -> Option<Instant> {
         self.latest_start
@@ -266,6 +271,19 @@ impl Track {
         self.forget();
         self.void_before = Some(now);
         self.outstanding.drain(..).map(|(id, _)| id).collect()
+    }
+
+    /// Makes every failure of a probe begun before `now` say nothing; a target that was well stays so.
+    ///
+    /// Gives back the probes that were under way: they are superfluous.
+    pub(crate) fn void_failures(&mut self, now: Instant) -> Vec<ProbeId> {
+        if self.health == Health::Healthy {
+            self.failures.clear();
+            self.first_failure = None;
+            self.void_before = Some(now);
+            return self.outstanding.drain(..).map(|(id, _)| id).collect();
+        }
+        self.void(now)
     }
 
     fn forget(&mut self) {

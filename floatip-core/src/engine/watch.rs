@@ -86,7 +86,7 @@ impl Watched {
 
 /// The part of an interval that spreads probes evenly: the first ones over a fast interval, so that little time passes
 /// until everything is known, and the steady ones over the whole interval.
-fn share(interval: Duration, salt: u64) -> Duration {
+pub(crate) fn share(interval: Duration, salt: u64) -> Duration {
     interval.mul_f64((salt >> 32) as f64 / 2_f64.powi(32))
 }
 
@@ -115,6 +115,10 @@ pub(crate) struct Watch {
     nodes: Vec<Watched>,
     address: Watched,
     local: Vec<bool>,
+    /// Whether there are witnesses beside the nodes.
+    witnessed: bool,
+    /// No node could tell whether it is the monitor's own network that fails.
+    lacks_witness: bool,
     onset: Option<Onset>,
     suspects_itself: bool,
     announced_all_down: bool,
@@ -139,6 +143,8 @@ impl Watch {
             nodes: nodes.iter().map(|node| Watched::new(checks, |c| c.direct, *origin, salt(&node.host))).collect(),
             address: Watched::new(checks, |c| c.verifies, *origin, salt(&settings.floating_ip.address)),
             local: nodes.iter().map(|node: &Node| node.local).collect(),
+            witnessed: !settings.witnesses.is_empty(),
+            lacks_witness: false,
             onset: None,
             suspects_itself: false,
             announced_all_down: false,
@@ -231,6 +237,12 @@ impl Watch {
         self.suspects_itself
     }
 
+    /// True while nothing but the monitor itself speaks for its network: it runs on the only node beside the holder, and
+    /// there is no witness.
+    pub(crate) fn lacks_witness(&self) -> bool {
+        self.lacks_witness
+    }
+
     /// True if every node that could bear witness had failed before the holder did.
     pub(crate) fn no_witness(&self) -> bool {
         let remote = |onset: &Onset| (0..self.nodes.len()).any(|node| node != onset.holder && !self.local[node]);
@@ -286,6 +298,14 @@ impl Watch {
     pub(crate) fn void_all(&mut self, now: Instant) {
         for line in self.nodes.iter_mut().chain([&mut self.address]).flat_map(|watched| &mut watched.lines) {
             self.dropped.extend(line.track.void(now));
+        }
+        self.end_suspicion();
+    }
+
+    /// Forgets all failures and every probe under way: they may be the monitor's own. Who was well stays so.
+    pub(crate) fn void_failures(&mut self, now: Instant) {
+        for line in self.nodes.iter_mut().chain([&mut self.address]).flat_map(|watched| &mut watched.lines) {
+            self.dropped.extend(line.track.void_failures(now));
         }
         self.end_suspicion();
     }
@@ -376,6 +396,7 @@ impl Watch {
     fn end_suspicion(&mut self) {
         self.onset = None;
         self.suspects_itself = false;
+        self.lacks_witness = false;
         if std::mem::take(&mut self.announced_all_down) {
             self.events.push(EventKind::AllNodesDownEnded {});
         }
@@ -441,19 +462,20 @@ impl Watch {
             let witnesses = remote.iter().copied().filter(|node| !self.failed_before(*node, holder)).collect();
             Onset { holder, witnesses }
         });
-        let nobody_could_tell = remote.is_empty() && others().next().is_some() && !self.local[holder];
+        self.lacks_witness =
+            !self.witnessed && remote.is_empty() && others().next().is_some() && !self.local[holder];
         let all_fail = !onset.witnesses.is_empty()
             && onset
                 .witnesses
                 .iter()
                 .all(|node| self.first_failure(*node).is_some() || self.health(*node) == Health::Unhealthy);
         let alone = !remote.is_empty() && remote.iter().all(|node| self.first_failure(*node).is_some());
-        if nobody_could_tell || all_fail || alone {
+        if self.lacks_witness || all_fail || alone {
             self.suspects_itself = true;
         }
         self.onset = Some(onset);
         let all_down = remote.iter().chain([&holder]).all(|node| self.nodes[*node].health == Health::Unhealthy);
-        if self.suspects_itself && !self.no_witness() && all_down && !self.announced_all_down {
+        if self.suspects_itself && !self.lacks_witness && !self.no_witness() && all_down && !self.announced_all_down {
             self.announced_all_down = true;
             self.events.push(EventKind::AllNodesDown {});
         }
@@ -520,7 +542,7 @@ impl Watch {
     }
 
     /// When the holder's newest probe began, if the others shall have one that began no earlier.
-    fn newest_start_in_step(&self, holder: usize, now: Instant) -> Option<Instant> {
+    pub(crate) fn newest_start_in_step(&self, holder: usize, now: Instant) -> Option<Instant> {
         let lines = &self.nodes[holder].lines;
         let wanted = self.is_suspect(holder, now) || lines.iter().any(|line| line.track.falls_at_once());
         lines.iter().filter_map(|line| line.track.latest_start()).max().filter(|_| wanted)

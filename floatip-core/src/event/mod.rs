@@ -333,6 +333,42 @@ pub enum EventKind {
     AllNodesDown {},
     /// Another node answered again; the holder must fail anew before anything moves.
     AllNodesDownEnded {},
+    /// A witness failed `fall` times in a row.
+    WitnessWentDown {
+        /// The witness.
+        witness: NodeId,
+        /// The newest reason.
+        reason: Reason,
+    },
+    /// A witness answers again.
+    WitnessCameUp {
+        /// The witness.
+        witness: NodeId,
+    },
+    /// The prober itself could not work, which says nothing of the witness. Said once until a probe works again.
+    WitnessErrored {
+        /// The witness.
+        witness: NodeId,
+        /// The kind of probe.
+        probe: &'static str,
+        /// What is wrong, with its causes.
+        error: String,
+    },
+    /// Fewer witnesses answer than must: the monitor takes itself for cut off, and makes no unplanned move.
+    MonitorIsolated {
+        /// How many answer.
+        reachable: usize,
+        /// How many must.
+        quorum: usize,
+    },
+    /// Enough witnesses answer again; a holder must fail anew before anything moves.
+    IsolationEnded {},
+    /// The holder is down for a monitor that runs on the only other node, and no witness tells whether it is the
+    /// monitor's own network: no move.
+    NoWitness {
+        /// The holder.
+        holder: Option<NodeId>,
+    },
     /// The holder is down and no node may receive the address.
     NoCandidate {
         /// The holder; absent if the address is free.

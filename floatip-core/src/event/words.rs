@@ -28,6 +28,10 @@ impl EventKind {
             | Self::ReadinessUnknown { .. }
             | Self::AllNodesDown {}
             | Self::NoCandidate { .. }
+            | Self::WitnessWentDown { .. }
+            | Self::WitnessErrored { .. }
+            | Self::MonitorIsolated { .. }
+            | Self::NoWitness { .. }
             | Self::HolderUnreachableButServing { .. }
             | Self::Frozen { .. }
             | Self::LeaseLost {}
@@ -44,6 +48,8 @@ impl EventKind {
             | Self::PlacementSettled { .. }
             | Self::CandidateReady { .. }
             | Self::AllNodesDownEnded {}
+            | Self::WitnessCameUp { .. }
+            | Self::IsolationEnded {}
             | Self::Paused { .. }
             | Self::Resumed {}
             | Self::Acknowledged {}
@@ -142,6 +148,23 @@ impl fmt::Display for EventKind {
                 write!(f, "every node went down at once: the monitor suspects its own network and holds")
             }
             Self::AllNodesDownEnded {} => write!(f, "a node answered again: older verdicts no longer count"),
+            Self::WitnessWentDown { witness, reason } => write!(f, "the witness {witness} no longer answers: {reason}"),
+            Self::WitnessCameUp { witness } => write!(f, "the witness {witness} answers again"),
+            Self::WitnessErrored { witness, probe, error } => {
+                write!(f, "the {probe} probe of the witness {witness} could not work, which says nothing of it: {error}")
+            }
+            Self::MonitorIsolated { reachable, quorum } => write!(
+                f,
+                "only {reachable} witnesses answer and {quorum} must: the monitor takes itself for cut off, and makes no \
+                 unplanned move"
+            ),
+            Self::IsolationEnded {} => write!(f, "enough witnesses answer again: older failures no longer count"),
+            Self::NoWitness { holder } => write!(
+                f,
+                "{} is down for this monitor, which runs on the only other node and has no witness that its own network \
+                 works: no move; add a [[witness]], or run the monitor elsewhere",
+                OrNobody(holder)
+            ),
             Self::NoCandidate { holder } => {
                 write!(f, "the address stays on {}, because no other node may receive it", OrNobody(holder))
             }

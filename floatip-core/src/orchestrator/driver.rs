@@ -19,14 +19,15 @@ use super::shared_probe::{Asker, Key, SharedProbes};
 use super::state_file::StateFile;
 use crate::command::{CommandError, Done};
 use crate::durable::Durable;
-use crate::engine::{Action, CallId, CheckSettings, CommandId, Engine, Settings};
+use crate::engine::{Action, CallId, CheckSettings, CommandId, Engine, Settings, WitnessSettings};
 use crate::event::{Event, EventKind};
 use crate::lease::{Grant, LeaseError};
 use crate::mover::{Accepted, AddressMover, MoveError, Placement, Readiness};
 use crate::node::{Host, NodeId};
-use crate::probe::{ProbeError, Reason, Target, Verdict, Via};
+use crate::probe::{HealthProbe, ProbeError, Reason, Target, Verdict, Via};
 use crate::setup::Setup;
 use crate::urgency::Urgency;
+use crate::witness::Witness;
 
 /// How many probes run at once; more wait for their turn.
 const PROBES_AT_ONCE: usize = 4096;
@@ -94,6 +95,7 @@ struct Slot {
 #[derive(Debug)]
 pub(super) struct Driver {
     slots: Vec<Slot>,
+    witnesses: Vec<Witness>,
     inbox: mpsc::Receiver<Ask>,
     events: broadcast::Sender<Arc<Event>>,
     tasks: JoinSet<Output>,
@@ -108,13 +110,15 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(orchestrator: Orchestrator) -> Self {
-        let Orchestrator { slots, sweep, seed, asks: _, inbox, events } = orchestrator;
+        let Orchestrator { slots, witnesses, witness_quorum, sweep, seed, asks: _, inbox, events } = orchestrator;
         let origin = now();
         let slots = slots.into_iter().map(|(setup, state, remembered)| {
             let settings = Settings {
                 floating_ip: setup.floating_ip.clone(),
                 nodes: setup.nodes.clone(),
                 checks: setup.checks.iter().map(check_settings).collect(),
+                witnesses: witnesses.iter().map(witness_settings).collect(),
+                witness_quorum,
                 movers: setup.movers.iter().map(|mover| mover.capabilities()).collect(),
                 policy: setup.policy.clone(),
                 leased: setup.lease.is_some(),
@@ -137,6 +141,7 @@ impl Driver {
         });
         Self {
             slots: slots.collect(),
+            witnesses,
             inbox,
             events,
             tasks: JoinSet::new(),
@@ -383,6 +388,11 @@ impl Driver {
     fn act(&mut self, slot: usize, action: Action) {
         match action {
             Action::Probe { id, at, check, node, via } => self.start_probe((slot, id), at, check, node, via),
+            Action::ProbeWitness { id, at, witness } => {
+                let Witness { name, host, probe, health, .. } = &self.witnesses[witness];
+                let target = Target::new(name.clone(), host.clone(), Via::Direct, health.timeout);
+                self.run_probe((slot, id), at, probe.clone(), target);
+            }
             Action::DropProbe { id } => self.probes.leave((slot, id)),
             Action::Locate { call, mover, urgency } => {
                 let mover = self.slots[slot].setup.movers[mover].clone();
@@ -461,12 +471,17 @@ impl Driver {
             Via::Direct => about.host.clone(),
             Via::Floating => setup.floating_ip.address.clone(),
         };
-        let key = Key::new(&check.probe, host.clone(), via, check.health.timeout);
+        let target = Target::new(about.id.clone(), host, via, check.health.timeout);
+        let probe = check.probe.clone();
+        self.run_probe(asker, at, probe, target);
+    }
+
+    fn run_probe(&mut self, asker: Asker, at: Instant, probe: Arc<dyn HealthProbe>, target: Target) {
+        let key = Key::new(&probe, target.host.clone(), target.via, target.timeout);
         if self.probes.join(&key, asker, at) {
             return;
         }
-        let target = Target::new(about.id.clone(), host, via, check.health.timeout);
-        let (probe, limit) = (check.probe.clone(), self.limit.clone());
+        let limit = self.limit.clone();
         let task = async move {
             // Probes that are begun in step count as begun at the same time, whichever thread runs first.
             let (_turn, started) = match limit.try_acquire() {
@@ -550,6 +565,11 @@ impl Purpose {
 
 fn check_settings(check: &crate::setup::Check) -> CheckSettings {
     CheckSettings { kind: check.probe.kind(), health: check.health, direct: check.direct, verifies: check.verifies }
+}
+
+fn witness_settings(witness: &Witness) -> WitnessSettings {
+    let Witness { name, host, probe, health } = witness;
+    WitnessSettings { name: name.clone(), host: host.clone(), kind: probe.kind(), health: *health }
 }
 
 fn deadline(mover: &Arc<dyn AddressMover>) -> Duration {

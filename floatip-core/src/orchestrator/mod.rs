@@ -17,6 +17,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::durable::Durable;
 use crate::event::Event;
 use crate::setup::Setup;
+use crate::witness::{Witness, default_quorum};
 use driver::Driver;
 use handle::Ask;
 pub use handle::{Handle, Notice, Subscription};
@@ -45,6 +46,8 @@ pub struct Builder {
     setups: Vec<Setup>,
     sweep: Duration,
     state_dir: Option<PathBuf>,
+    witnesses: Vec<Witness>,
+    witness_quorum: Option<usize>,
     seed: u64,
 }
 
@@ -70,6 +73,21 @@ impl Builder {
         self
     }
 
+    /// Adds a witness, which all floating IPs share. Default: none.
+    #[must_use]
+    pub fn witness(mut self, witness: Witness) -> Self {
+        self.witnesses.push(witness);
+        self
+    }
+
+    /// Sets how many witnesses must answer before anything moves unasked. From 1 to the number of witnesses. Default: all
+    /// but one, and at least one.
+    #[must_use]
+    pub fn witness_quorum(mut self, quorum: usize) -> Self {
+        self.witness_quorum = Some(quorum);
+        self
+    }
+
     /// Sets the seed of the spread of probes and of the jitter of backoff. Default: random.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -81,13 +99,17 @@ impl Builder {
     ///
     /// # Errors
     /// [`BuildError`] names the floating IP and what cannot work.
-    pub fn build(self) -> Result<Orchestrator, BuildError> {
+    pub fn build(mut self) -> Result<Orchestrator, BuildError> {
         let mut names = HashSet::new();
         let mut slots = Vec::with_capacity(self.setups.len());
         if self.sweep.is_zero() {
             return Err(BuildError { floating_ip: "orchestrator".into(), reason: "sweep may not be zero".into() });
         }
-        for setup in self.setups {
+        let witness_quorum = self.witness_quorum.unwrap_or(default_quorum(self.witnesses.len()));
+        if let Some(reason) = witness_fault(&self.witnesses, witness_quorum, &self.setups) {
+            return Err(BuildError { floating_ip: "orchestrator".into(), reason });
+        }
+        for setup in std::mem::take(&mut self.setups) {
             let name = setup.floating_ip.name.to_string();
             let refuse = |reason: String| BuildError { floating_ip: name.clone(), reason };
             if !names.insert(name.clone()) {
@@ -115,7 +137,8 @@ impl Builder {
         }
         let (asks, inbox) = mpsc::channel(COMMAND_BACKLOG);
         let events = broadcast::Sender::new(EVENT_BACKLOG);
-        Ok(Orchestrator { slots, sweep: self.sweep, seed: self.seed, asks, inbox, events })
+        let Self { sweep, witnesses, seed, .. } = self;
+        Ok(Orchestrator { slots, witnesses, witness_quorum, sweep, seed, asks, inbox, events })
     }
 }
 
@@ -145,10 +168,36 @@ fn fault(setup: &Setup) -> Option<String> {
     missing.or_else(checks).or_else(|| setup.policy.fault()).map(str::to_owned)
 }
 
+/// Names the first thing of the witnesses that cannot work, if there is one.
+fn witness_fault(witnesses: &[Witness], quorum: usize, setups: &[Setup]) -> Option<String> {
+    let mut names = HashSet::new();
+    for Witness { name, host, health, .. } in witnesses {
+        if !names.insert(name) {
+            return Some(format!("two witnesses bear the name {name}"));
+        }
+        if let Some(fault) = health.fault() {
+            return Some(format!("the witness {name}: {fault}"));
+        }
+        for setup in setups {
+            let node = setup.nodes.iter().find(|node| node.host == *host);
+            if node.is_some() || setup.floating_ip.address == *host {
+                return Some(format!(
+                    "the witness {name} is a node or a floating address itself, so it fails with it: name a gateway or a \
+                     DNS server"
+                ));
+            }
+        }
+    }
+    let fits = if witnesses.is_empty() { quorum == 0 } else { (1..=witnesses.len()).contains(&quorum) };
+    (!fits).then(|| format!("witness_quorum is {quorum}, but there are {} witnesses", witnesses.len()))
+}
+
 /// Drives any number of floating IPs.
 #[derive(Debug)]
 pub struct Orchestrator {
     slots: Vec<(Setup, Option<StateFile>, Durable)>,
+    witnesses: Vec<Witness>,
+    witness_quorum: usize,
     sweep: Duration,
     seed: u64,
     asks: mpsc::Sender<Ask>,
@@ -160,7 +209,14 @@ impl Orchestrator {
     /// Starts to collect what shall be driven.
     pub fn builder() -> Builder {
         let seed = fastrand::u64(..);
-        Builder { setups: Vec::new(), sweep: Duration::from_secs(10), state_dir: None, seed }
+        Builder {
+            setups: Vec::new(),
+            sweep: Duration::from_secs(10),
+            state_dir: None,
+            witnesses: Vec::new(),
+            witness_quorum: None,
+            seed,
+        }
     }
 
     /// A handle to watch and to command it, before and while it runs.

@@ -7,6 +7,7 @@ mod policy;
 mod rules;
 mod storm;
 mod threads;
+mod witnesses;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub(super) struct World {
     pub(super) mover: InMemoryMover,
     pub(super) setup: Setup,
     pub(super) state_dir: Option<std::path::PathBuf>,
+    pub(super) witnesses: Vec<Witness>,
 }
 
 impl World {
@@ -52,7 +54,7 @@ impl World {
             setup = setup.node(Node::new(name, &format!("10.0.0.{}", index + 1)).unwrap());
         }
         let setup = setup.check(Check::new(Arc::new(probe.clone())).health(health())).mover(Arc::new(mover.clone()));
-        Self { provider, probe, mover, setup, state_dir: None }
+        Self { provider, probe, mover, setup, state_dir: None, witnesses: Vec::new() }
     }
 
     pub(super) fn two() -> Self {
@@ -82,6 +84,7 @@ impl World {
         if let Some(dir) = &self.state_dir {
             builder = builder.state_dir(dir);
         }
+        builder = self.witnesses.iter().cloned().fold(builder, Builder::witness);
         let orchestrator = builder.build().unwrap();
         let handle = orchestrator.handle();
         let mut subscription = handle.subscribe();
