@@ -13,6 +13,7 @@ mod journal;
 mod lock;
 mod logging;
 mod output;
+mod own_addresses;
 mod wiring;
 
 fn main() -> std::process::ExitCode {

@@ -1,15 +1,15 @@
 //! From a valid configuration to the parts that do the work.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 
 use floatip_aws::{AwsSettings, Ec2, EipMover, EipNode, EniMover, NodeInterface, PrivateIpMover, RouteMover};
-use floatip_core::{AddressMover, Check, HealthProbe, NodeId, Orchestrator, Setup};
-use floatip_probes::SettingError;
+use floatip_core::{AddressMover, Builder, Check, HealthProbe, NodeId, Orchestrator, Setup, Witness};
+use floatip_probes::{Secret, SettingError};
 
-use crate::config::{Aws, Config, FloatingIpConfig, Mover, NodeConfig, Probe, ProbeSpec};
+use crate::config::{Aws, Config, FloatingIpConfig, Mover, ProbeSpec, WitnessConfig};
 use crate::exit::Failure;
+use crate::own_addresses::OwnAddresses;
 
 /// The probes that were built: floating IPs with the same one share it, so that it runs once.
 #[derive(Debug, Default)]
@@ -21,7 +21,8 @@ impl Probes {
         ip.probes
             .iter()
             .map(|probe| {
-                let check = Check::new(self.probe(probe)?).health(ip.health).direct(probe.direct);
+                let check =
+                    Check::new(self.probe(&probe.spec, probe.secret.as_ref())?).health(ip.health).direct(probe.direct);
                 Ok(match probe.verify {
                     Some(verify) => check.verifies(verify),
                     None => check,
@@ -30,12 +31,22 @@ impl Probes {
             .collect()
     }
 
-    fn probe(&mut self, probe: &Probe) -> Result<Arc<dyn HealthProbe>, SettingError> {
-        if let Some(shared) = self.0.get(&probe.spec) {
+    /// The witnesses.
+    pub(crate) fn witnesses(&mut self, config: &Config) -> Result<Vec<Witness>, Failure> {
+        let witness = |WitnessConfig { name, host, spec, secret }: &WitnessConfig| {
+            let probe = self.probe(spec, secret.as_ref())?;
+            Witness::new(name.as_str(), &host.to_string(), probe)
+                .map_err(|error| Failure::System { action: "name a witness", source: std::io::Error::other(error) })
+        };
+        config.witnesses.iter().map(witness).collect()
+    }
+
+    fn probe(&mut self, spec: &ProbeSpec, secret: Option<&Secret>) -> Result<Arc<dyn HealthProbe>, SettingError> {
+        if let Some(shared) = self.0.get(spec) {
             return Ok(shared.clone());
         }
-        let built = probe.spec.build(probe.secret.clone())?;
-        self.0.insert(probe.spec.clone(), built.clone());
+        let built = spec.build(secret.cloned())?;
+        self.0.insert(spec.clone(), built.clone());
         Ok(built)
     }
 }
@@ -49,11 +60,14 @@ pub(crate) async fn orchestrator(config: &Config) -> Result<Orchestrator, Failur
     if let Some(state_dir) = &config.state_dir {
         builder = builder.state_dir(state_dir);
     }
+    builder = probes.witnesses(config)?.into_iter().fold(builder, Builder::witness);
+    if let Some(quorum) = config.witness_quorum {
+        builder = builder.witness_quorum(quorum);
+    }
     for ip in &config.floating_ips {
         let mut setup = Setup::new(ip.floating_ip.clone()).policy(ip.policy.clone()).mover(mover(ip, &ec2)?);
-        for NodeConfig { node, local, .. } in &ip.nodes {
-            let local = local.unwrap_or_else(|| node.host.ip().is_some_and(|ip| own_addresses.contain(ip)));
-            setup = setup.node(node.clone().local(local));
+        for node in &ip.nodes {
+            setup = setup.node(node.node.clone().local(own_addresses.is_local(node)));
         }
         for check in probes.checks(ip)? {
             setup = setup.check(check);
@@ -111,46 +125,16 @@ fn interfaces(ip: &FloatingIpConfig) -> impl Iterator<Item = (NodeId, NodeInterf
     })
 }
 
-/// Tells this machine's own addresses from others, by whether a socket can be bound to them.
-#[derive(Debug)]
-struct OwnAddresses {
-    conclusive: bool,
-}
-
-impl OwnAddresses {
-    fn new() -> Self {
-        // Documentation addresses (RFC 5737) belong to nobody: where one can be bound, any can (ip_nonlocal_bind).
-        Self { conclusive: UdpSocket::bind((Ipv4Addr::new(192, 0, 2, 1), 0)).is_err() }
-    }
-
-    /// Loopback addresses do not count: where nodes have them, one machine plays all the parts.
-    fn contain(&self, ip: IpAddr) -> bool {
-        self.conclusive && !ip.is_loopback() && !ip.is_unspecified() && UdpSocket::bind((ip, 0)).is_ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Port, ProbeSpec, TcpSpec};
-
-    fn probe(port: u16) -> Probe {
-        let spec = ProbeSpec::Tcp(TcpSpec { port: Port(port), send: None, expect: None });
-        Probe { spec, secret: None, direct: true, verify: None }
-    }
+    use crate::config::{Port, TcpSpec};
 
     #[test]
     fn equal_probes_are_one_and_others_are_not() {
         let mut probes = Probes::default();
-        let [a, b, c] = [21, 21, 22].map(|port| probes.probe(&probe(port)).unwrap());
+        let spec = |port| ProbeSpec::Tcp(TcpSpec { port: Port(port), send: None, expect: None });
+        let [a, b, c] = [21, 21, 22].map(|port| probes.probe(&spec(port), None).unwrap());
         assert!(Arc::ptr_eq(&a, &b) && !Arc::ptr_eq(&a, &c));
-    }
-
-    #[test]
-    fn loopback_and_documentation_addresses_are_nobodys_own() {
-        let own = OwnAddresses::new();
-        for ip in ["127.0.0.1", "192.0.2.7", "0.0.0.0", "::1"] {
-            assert!(!own.contain(ip.parse().unwrap()), "{ip}");
-        }
     }
 }

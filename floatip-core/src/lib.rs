@@ -22,11 +22,11 @@ mod policy;
 mod probe;
 mod setup;
 mod status;
-mod witness;
 #[cfg(any(test, feature = "testing"))]
 #[allow(clippy::disallowed_methods, reason = "a world for tests, outside the monitor, on tokio's clock")]
 pub mod testing;
 mod urgency;
+mod witness;
 
 pub use command::{Command, CommandError, Done, Switchover};
 pub use durable::Durable;

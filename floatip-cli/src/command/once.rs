@@ -209,7 +209,7 @@ fn is_held(status: &Status) -> bool {
     let known = status.nodes.iter().all(|node| node.health != Health::Unknown);
     let down = status.nodes.iter().all(|node| node.health == Health::Unhealthy);
     match status.state {
-        State::HeldByStranger | State::RecoveriesOff => true,
+        State::HeldByStranger | State::RecoveriesOff | State::Isolated | State::NoWitness => true,
         State::UnreachableButServing => known,
         State::AllNodesDown | State::NoCandidate => down,
         State::Stuck

@@ -35,7 +35,8 @@ pub(crate) struct Args {
 /// One check, made or to be made.
 #[derive(Debug, Clone)]
 struct Subject {
-    floating_ip: Arc<str>,
+    /// Absent for a witness, which all share.
+    floating_ip: Option<Arc<str>>,
     check: Check,
     target: Target,
 }
@@ -66,6 +67,11 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
     for ip in &config.floating_ips {
         subjects.extend(subjects_of(ip, &probes.checks(ip)?));
     }
+    subjects.extend(probes.witnesses(&config)?.into_iter().map(|witness| Subject {
+        floating_ip: None,
+        target: Target::new(witness.name, witness.host, Via::Direct, witness.health.timeout),
+        check: Check::new(witness.probe).health(witness.health),
+    }));
     let findings = round(subjects).await;
     let slow = slow_checks(&config, &findings);
     if args.json {
@@ -89,7 +95,7 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
 
 fn subjects_of(ip: &FloatingIpConfig, checks: &[Check]) -> Vec<Subject> {
     let subject = |check: &Check, node: &NodeId, host: &Host, via| Subject {
-        floating_ip: ip.floating_ip.name.clone(),
+        floating_ip: Some(ip.floating_ip.name.clone()),
         check: check.clone(),
         target: Target::new(node.clone(), host.clone(), via, ip.health.timeout),
     };
@@ -137,7 +143,9 @@ fn slow_checks(config: &Config, findings: &[Finding]) -> Vec<String> {
         let fast = ip.health.fast_interval;
         let slowest = findings
             .iter()
-            .filter(|finding| finding.subject.floating_ip == ip.floating_ip.name && finding.is_healthy())
+            .filter(|finding| {
+                finding.subject.floating_ip.as_ref() == Some(&ip.floating_ip.name) && finding.is_healthy()
+            })
             .max_by_key(|finding| finding.took);
         if let Some(finding) = slowest.filter(|finding| finding.took > fast) {
             warnings.push(format!(
@@ -200,7 +208,7 @@ fn table(findings: &[Finding]) -> Table {
     for finding in findings {
         let detail: Vec<_> = finding.detail().into_iter().chain(finding.warnings().iter().cloned()).collect();
         table.add_row([
-            finding.subject.floating_ip.to_string(),
+            finding.subject.floating_ip.as_deref().unwrap_or("(witness)").to_owned(),
             finding.subject.name(),
             finding.subject.target.host.to_string(),
             finding.subject.check.probe.kind().to_owned(),

@@ -42,6 +42,8 @@ pub(super) struct FloatingIp {
     #[serde(rename = "move")]
     moving: Option<Move>,
     pub(super) nodes: Vec<Node>,
+    #[serde(default)]
+    witnesses: Vec<Node>,
     last_event: Option<LastEvent>,
 }
 
@@ -58,7 +60,9 @@ pub(super) struct Node {
     health: String,
     reason: Option<String>,
     not_ready: Option<String>,
+    #[serde(default)]
     drained: bool,
+    #[serde(default)]
     flapping: bool,
 }
 
@@ -115,12 +119,14 @@ fn show(ip: &FloatingIp) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header(["node", "host", "health", "reason"]);
-    for node in &ip.nodes {
+    for node in ip.nodes.iter().chain(&ip.witnesses) {
         let not_ready = node.not_ready.as_ref().map(|reason| format!("not ready: {reason}"));
         let drained = node.drained.then(|| "drained".to_owned());
         let flapping = node.flapping.then(|| "flapping".to_owned());
         let reasons: Vec<_> = node.reason.iter().cloned().chain(not_ready).chain(drained).chain(flapping).collect();
-        table.add_row([node.name.as_str(), &node.host, &node.health, &reasons.join("; ")]);
+        let witness = ip.witnesses.iter().any(|witness| std::ptr::eq(witness, node));
+        let name = if witness { format!("witness {}", node.name) } else { node.name.clone() };
+        table.add_row([name.as_str(), &node.host, &node.health, &reasons.join("; ")]);
     }
     output::line(table)
 }
@@ -128,9 +134,8 @@ fn show(ip: &FloatingIp) -> Result<(), Failure> {
 fn colour(state: &str) -> AnsiColor {
     match state {
         "serving" => AnsiColor::Green,
-        "stuck" | "all_nodes_down" | "no_candidate" | "free" | "held_by_stranger" | "frozen" | "recoveries_off" => {
-            AnsiColor::Red
-        }
+        "stuck" | "all_nodes_down" | "no_candidate" | "free" | "held_by_stranger" | "frozen" | "isolated"
+        | "no_witness" | "recoveries_off" => AnsiColor::Red,
         _ => AnsiColor::Yellow,
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
         global("state_dir", None, "folder in which pauses, freezes and the move budget survive restarts"),
         global("control", quoted(control::DEFAULT_SOCKET), "Unix socket for status, move, pause and the like"),
         global("recoveries", Some(policy.recoveries.to_string()), "false: no unplanned move of any floating IP"),
+        global("witness_quorum", None, "how many [[witness]] must answer: all but one, and at least one"),
         aws("region", "AWS_REGION, else the profile's, else the instance's own"),
         aws("profile", "AWS_PROFILE, else \"default\""),
         aws("endpoint_url", "the region's own EC2 endpoint"),

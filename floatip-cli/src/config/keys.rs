@@ -4,7 +4,7 @@ use super::probe;
 
 /// Of `floating_ip.probe` only the settings of every kind.
 const HOMES: &[(&str, &[&str])] = &[
-    ("", &["sweep", "state_dir", "control"]),
+    ("", &["sweep", "state_dir", "control", "witness_quorum"]),
     ("aws", &["region", "profile", "endpoint_url"]),
     ("floating_ip", &["address"]),
     ("floating_ip.mover", &["device_index", "allocation", "fencing", "destination", "route_tables"]),

@@ -10,6 +10,7 @@ mod probe;
 mod setting;
 mod table;
 mod timing;
+mod witness;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,11 +23,12 @@ pub(crate) use defaults::defaults;
 pub(crate) use diagnostic::{Diagnostic, Severity};
 pub(crate) use floating_ip::{FloatingIpConfig, NodeConfig};
 pub(crate) use mover::Mover;
+pub(crate) use probe::ProbeSpec;
 #[cfg(test)]
 pub(crate) use probe::TcpSpec;
-pub(crate) use probe::{Probe, ProbeSpec};
 #[cfg(test)]
 pub(crate) use setting::Port;
+pub(crate) use witness::WitnessConfig;
 
 use diagnostic::Report;
 use floating_ip::Placed;
@@ -46,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) sweep: Duration,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) control: Option<PathBuf>,
+    pub(crate) witnesses: Vec<WitnessConfig>,
+    pub(crate) witness_quorum: Option<usize>,
     pub(crate) floating_ips: Vec<FloatingIpConfig>,
     /// What is valid, but probably not what was meant.
     pub(crate) warnings: Vec<Diagnostic>,
@@ -142,6 +146,7 @@ fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Config> {
     let control = table.optional("control").map(path);
     let mut recoveries = true;
     table.set("recoveries", &mut recoveries);
+    let (witnesses, witness_quorum) = witness::read(&mut table, purpose);
     let aws = table.table("aws").map(aws).unwrap_or_default();
     let mut placed: Vec<Placed> = Vec::new();
     for table in table.tables("floating_ip").unwrap_or_default() {
@@ -153,8 +158,9 @@ fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Config> {
         placed.push(next);
     }
     table.finish();
+    witness::judge(report, &witnesses, &placed);
     let floating_ips = placed.into_iter().map(|placed| placed.config).collect();
-    Some(Config { aws, sweep, state_dir, control, floating_ips, warnings: Vec::new() })
+    Some(Config { aws, sweep, state_dir, control, witnesses, witness_quorum, floating_ips, warnings: Vec::new() })
 }
 
 fn compare(report: &Report<'_>, next: &Placed, earlier: &Placed) {

@@ -520,3 +520,37 @@ fn two_floating_ips_do_not_move_one_private_ip() {
     let found = parse(&format!("{one}{two}")).expect_err("two for one");
     assert!(found.iter().any(|it| it.line().contains("two floating IPs move 172.16.11.50")), "{found:?}");
 }
+
+#[test]
+fn witnesses_are_named_by_their_host_unless_they_have_a_name() {
+    let text = format!(
+        "witness_quorum = 1\n[[witness]]\nkind = \"ping\"\nhost = \"172.16.11.1\"\n\
+         [[witness]]\nname = \"dns\"\nkind = \"tcp\"\nport = 53\nhost = \"172.16.0.2\"\n{WHOLE}"
+    );
+    let config = parse(&text).unwrap();
+    assert_eq!(config.warnings, []);
+    let names: Vec<_> = config.witnesses.iter().map(|witness| witness.name.as_str()).collect();
+    assert_eq!((names, config.witness_quorum), (vec!["172.16.11.1", "dns"], Some(1)));
+}
+
+#[test]
+fn witnesses_that_cannot_work_are_refused() {
+    let cases = [
+        (
+            "witness_quorum = 1\n",
+            "x.toml:1:18: `witness_quorum` is 1, and there are 0 witnesses; add a [[witness]], or leave it out",
+        ),
+        (
+            "[[witness]]\nkind = \"file\"\npath = \"/x\"\nhost = \"172.16.11.1\"\n",
+            "x.toml:1:1: a probe of kind \"file\" says nothing about the network; let \"ping\", \"tcp\" or \"dns\" ask a witness",
+        ),
+        (
+            "[[witness]]\nkind = \"ping\"\nhost = \"172.16.11.10\"\n",
+            "x.toml:5:8: the witness 172.16.11.10 is a node or the floating address of it, and fails with it; name something else, such as the gateway or a DNS server",
+        ),
+    ];
+    for (witness, finding) in cases {
+        let found = parse(&format!("{witness}{}", WHOLE.trim_start())).unwrap_err();
+        assert_eq!(found.iter().map(Diagnostic::line).collect::<Vec<_>>(), [finding]);
+    }
+}

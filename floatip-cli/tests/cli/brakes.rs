@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::rig::{Monitor, Site};
+use crate::rig::{Monitor, Service, Site};
 
 /// A site with more in its configuration: behind `at`, which stands there already.
 async fn site(at: &str, more: &str) -> Site {
@@ -137,4 +137,46 @@ async fn a_holder_that_serves_though_its_own_host_fails_keeps_its_address() {
     site.status_until(|status| status["state"] == "unreachable_but_serving").await;
     happened(&site, "holder_unreachable_but_serving");
     assert_eq!(site.carrier().as_deref(), Some("i-0a1b2c3d4e5f60011"));
+}
+
+/// A second listener stands for a gateway; the monitor runs on the standby.
+async fn standby(witness: Option<&Service>) -> Site {
+    let local = "name = \"ftp-2\"\n";
+    let witness = witness.map_or_else(String::new, |witness| {
+        format!("[[witness]]\nname = \"gateway\"\nkind = \"tcp\"\nport = 7\nhost = \"{}\"\n", witness.address)
+    });
+    let site = site(local, "local = true\n").await;
+    let file = site.desk.path("floatip.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{config}{witness}")).unwrap();
+    site
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_monitor_whose_witness_is_silent_takes_itself_for_cut_off_and_moves_nothing() {
+    let gateway = Service::start().await;
+    let mut site = standby(Some(&gateway)).await;
+    let _monitor = monitored(&site).await;
+    let address = gateway.address;
+    drop(gateway);
+    site.kill(0).await;
+    let status = site.status_until(|status| status["state"] == "isolated").await;
+    assert_eq!((&status["holder"], &status["witnesses"][0]["name"]), (&json!("ftp-1"), &json!("gateway")));
+    let told = happened(&site, "monitor_isolated");
+    assert_eq!((&told["reachable"], &told["quorum"]), (&json!(0), &json!(1)));
+    let _gateway = Service::at(address).await;
+    site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
+    happened(&site, "isolation_ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_monitor_on_the_standby_without_a_witness_is_warned_of_and_moves_nothing() {
+    let mut site = standby(None).await;
+    let checked = site.ask(&["check"]);
+    assert!(checked.stderr.contains("the monitor runs on ftp-2 and has no witness"), "{}", checked.stderr);
+    let _monitor = monitored(&site).await;
+    site.kill(0).await;
+    let status = site.status_until(|status| status["state"] == "no_witness").await;
+    assert_eq!(status["holder"], json!("ftp-1"));
+    assert_eq!(happened(&site, "no_witness")["holder"], json!("ftp-1"));
 }

@@ -462,8 +462,7 @@ impl Watch {
             let witnesses = remote.iter().copied().filter(|node| !self.failed_before(*node, holder)).collect();
             Onset { holder, witnesses }
         });
-        self.lacks_witness =
-            !self.witnessed && remote.is_empty() && others().next().is_some() && !self.local[holder];
+        self.lacks_witness = !self.witnessed && remote.is_empty() && others().next().is_some() && !self.local[holder];
         let all_fail = !onset.witnesses.is_empty()
             && onset
                 .witnesses

@@ -181,9 +181,7 @@ impl Witnesses {
                 (Health::Healthy | Health::Unknown, Health::Unhealthy, Some(reason)) => {
                     Some(EventKind::WitnessWentDown { witness: name.clone(), reason: reason.clone() })
                 }
-                (Health::Unhealthy, Health::Healthy, _) => {
-                    Some(EventKind::WitnessCameUp { witness: name.clone() })
-                }
+                (Health::Unhealthy, Health::Healthy, _) => Some(EventKind::WitnessCameUp { witness: name.clone() }),
                 (Health::Healthy | Health::Unknown | Health::Unhealthy, _, _) => None,
             });
         }

@@ -151,7 +151,10 @@ impl fmt::Display for EventKind {
             Self::WitnessWentDown { witness, reason } => write!(f, "the witness {witness} no longer answers: {reason}"),
             Self::WitnessCameUp { witness } => write!(f, "the witness {witness} answers again"),
             Self::WitnessErrored { witness, probe, error } => {
-                write!(f, "the {probe} probe of the witness {witness} could not work, which says nothing of it: {error}")
+                write!(
+                    f,
+                    "the {probe} probe of the witness {witness} could not work, which says nothing of it: {error}"
+                )
             }
             Self::MonitorIsolated { reachable, quorum } => write!(
                 f,

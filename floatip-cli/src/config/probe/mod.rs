@@ -75,7 +75,7 @@ impl ProbeSpec {
 
 /// `kind` of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ProbeKind {
+pub(super) enum ProbeKind {
     Ftp,
     Tcp,
     Ping,
@@ -88,7 +88,7 @@ enum ProbeKind {
 impl ProbeKind {
     const ALL: [Self; 7] = [Self::Ftp, Self::Tcp, Self::Ping, Self::Http, Self::Dns, Self::Exec, Self::File];
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Ftp => "ftp",
             Self::Tcp => "tcp",
@@ -114,7 +114,7 @@ impl ProbeKind {
     }
 
     /// Whether it says anything about what answers through the floating address.
-    fn verifies(self) -> bool {
+    pub(super) fn verifies(self) -> bool {
         match self {
             Self::Ftp | Self::Tcp | Self::Ping | Self::Http | Self::Dns | Self::Exec => true,
             Self::File => false,
@@ -161,27 +161,35 @@ fn fetch(table: &mut Table<'_>, key: &'static str, reading: &mut Reading) -> Opt
     Some(source)
 }
 
-pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Probe> {
+/// What a probe does, without where it runs.
+pub(super) fn read_spec(table: &mut Table<'_>, purpose: Purpose) -> Option<(ProbeKind, ProbeSpec, Option<Secret>)> {
     let kind = table.required::<ProbeKind>("kind").map(Spanned::into_inner)?;
-    kind.refuse_others(&mut table);
+    kind.refuse_others(table);
     let mut reading = Reading { purpose, secret: None };
     let spec = match kind {
-        ProbeKind::Ftp => Some(ProbeSpec::Ftp(FtpSpec::read(&mut table, &mut reading))),
-        ProbeKind::Tcp => TcpSpec::read(&mut table).map(ProbeSpec::Tcp),
-        ProbeKind::Ping => Some(ProbeSpec::Ping(PingSpec::read(&mut table))),
-        ProbeKind::Http => Some(ProbeSpec::Http(HttpSpec::read(&mut table, &mut reading))),
-        ProbeKind::Dns => DnsSpec::read(&mut table).map(ProbeSpec::Dns),
-        ProbeKind::Exec => ExecSpec::read(&mut table).map(ProbeSpec::Exec),
-        ProbeKind::File => FileSpec::read(&mut table).map(ProbeSpec::File),
+        ProbeKind::Ftp => Some(ProbeSpec::Ftp(FtpSpec::read(table, &mut reading))),
+        ProbeKind::Tcp => TcpSpec::read(table).map(ProbeSpec::Tcp),
+        ProbeKind::Ping => Some(ProbeSpec::Ping(PingSpec::read(table))),
+        ProbeKind::Http => Some(ProbeSpec::Http(HttpSpec::read(table, &mut reading))),
+        ProbeKind::Dns => DnsSpec::read(table).map(ProbeSpec::Dns),
+        ProbeKind::Exec => ExecSpec::read(table).map(ProbeSpec::Exec),
+        ProbeKind::File => FileSpec::read(table).map(ProbeSpec::File),
     };
     if let Some(error) = spec.as_ref().and_then(|spec| spec.build(None).err()) {
         let hint = format!("mend that setting of this probe of kind \"{}\"", kind.name());
         table.report.error(table.span.clone(), error.to_string(), hint);
     }
+    spec.map(|spec| (kind, spec, reading.secret))
+}
+
+pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Probe> {
+    let probe = read_spec(&mut table, purpose);
     let mut direct = true;
     table.set("direct", &mut direct);
     let mut verify = table.optional::<bool>("verify").map(Spanned::into_inner);
-    if !kind.verifies() {
+    if let Some((kind, ..)) = &probe
+        && !kind.verifies()
+    {
         if verify == Some(true) {
             table.report.error(
                 table.span.clone(),
@@ -199,7 +207,7 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Probe> {
         );
     }
     table.finish();
-    spec.map(|spec| Probe { spec, secret: reading.secret, direct, verify })
+    probe.map(|(_, spec, secret)| Probe { spec, secret, direct, verify })
 }
 
 /// True for a setting of some kind of probe.
