@@ -30,6 +30,17 @@ pub enum Verify {
     Off,
 }
 
+/// What becomes of an address that somebody moved from one healthy node to another behind the monitor's back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drift {
+    /// It stays where it is.
+    Adopt,
+    /// It is moved back as soon as agreeing reads show it, the cool-down is over and the budget allows it; never to a node
+    /// that is not healthy. Two monitors without a common lease take each other's moves for drift: use it with one
+    /// monitor, or a lease.
+    Restore,
+}
+
 /// The policy of one floating IP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -67,8 +78,14 @@ pub struct Policy {
     pub forced_release_timeout: Duration,
     /// How long a claim may take before the next candidate is tried. Default: 60 s.
     pub claim_timeout: Duration,
-    /// Whether a release may be forced at all. Default: true.
+    /// Whether a release may be forced at all. It is forced only if the holder is down, or an operator forces the move.
+    /// Default: true.
     pub force_release: bool,
+    /// Whether the address is taken from something that is no node, once agreeing reads show it there: for addresses that
+    /// nobody else may ever have. Otherwise that is told and left alone. Default: false.
+    pub take_from_strangers: bool,
+    /// Default: [`Drift::Adopt`].
+    pub drift: Drift,
 }
 
 impl Default for Policy {
@@ -88,6 +105,8 @@ impl Default for Policy {
             forced_release_timeout: Duration::from_secs(120),
             claim_timeout: Duration::from_secs(60),
             force_release: true,
+            take_from_strangers: false,
+            drift: Drift::Adopt,
         }
     }
 }

@@ -124,6 +124,8 @@ pub struct Status {
     pub holder: Option<NodeId>,
     /// The placement by the newest reading in words, or why it is not known.
     pub placement: String,
+    /// The kind of the mover by which it is held, or moved now: the first of the chain, unless a fallback took it over.
+    pub mover: String,
     /// True while an operator's pause is in force.
     pub paused: bool,
     /// The operator's reason for the pause.

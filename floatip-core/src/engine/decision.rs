@@ -64,7 +64,7 @@ impl Engine {
                     self.rescue(now);
                 }
             }
-            Placement::Stranger { .. } => self.set_hold(Hold::None),
+            Placement::Stranger { .. } => self.decide_stranger(now),
         }
     }
 
@@ -75,6 +75,8 @@ impl Engine {
                 self.set_hold(Hold::None);
                 if self.drained[holder] {
                     self.empty(now, holder);
+                } else if let Some(home) = self.restore_due(now, holder) {
+                    self.start(now, Cause::Restore, Some(holder), home, None);
                 } else {
                     self.fail_back(now, holder);
                 }
@@ -170,7 +172,7 @@ impl Engine {
     }
 
     /// Nobody holds the address, or it hangs between two nodes: the first healthy node gets it (rule 7).
-    fn rescue(&mut self, now: Instant) {
+    pub(super) fn rescue(&mut self, now: Instant) {
         match self.first_healthy(now, &[]) {
             Some(to) => self.start(now, Cause::Rescue, None, to, None),
             None => {
@@ -184,7 +186,7 @@ impl Engine {
 
     /// Whether nothing speaks against a node but its health: the provider could give it the address, and no operator
     /// has drained it.
-    fn may_hold(&self, node: usize) -> bool {
+    pub(super) fn may_hold(&self, node: usize) -> bool {
         self.impossible[node].is_none() && !self.drained[node]
     }
 
@@ -244,7 +246,7 @@ impl Engine {
         [failback, stalled.filter(|_| self.first_healthy(now, &[]).is_some()), self.hold_off]
     }
 
-    fn set_hold(&mut self, hold: Hold) {
+    pub(super) fn set_hold(&mut self, hold: Hold) {
         if self.hold == hold {
             return;
         }
@@ -283,7 +285,11 @@ impl Engine {
             return self.suppress(cause, from, to);
         }
         self.set_hold(Hold::None);
-        if self.stopping || self.pause.is_some() || self.frozen || self.hold_off.is_some() || !self.may_request(now, 0)
+        if self.stopping
+            || self.pause.is_some()
+            || self.frozen
+            || self.hold_off.is_some()
+            || !self.may_request(now, self.reader.active())
         {
             return;
         }
@@ -348,10 +354,12 @@ impl Engine {
         if let Some(moving) = &self.moving {
             return Some(format!("move {} to {} is in flight; wait for its end", moving.id, self.id(moving.to)));
         }
-        if !self.may_request(now, 0) {
+        if !self.may_request(now, self.reader.active()) {
             return Some("this monitor does not hold the lease; ask the one that does".to_owned());
         }
-        if let Some(Placement::Stranger { description, .. }) = self.reader.placement() {
+        if let Some(Placement::Stranger { description, .. }) = self.reader.placement()
+            && !self.settings.policy.take_from_strangers
+        {
             return Some(format!("the address is on {description}, which is no node; take it from there first"));
         }
         if force {
@@ -381,8 +389,13 @@ impl Engine {
         self.next_move += 1;
         let id = self.next_move;
         self.reader.abandon();
-        self.moving = Some(Move::new(id, cause, from, to, now));
+        let base = self.reader.active();
+        let mut moving = Move::new(id, cause, from, to, now, base);
+        self.note_origin(&mut moving);
+        self.moving = Some(moving);
+        self.drift.forget();
         let from = from.map(|node| self.id(node));
         self.events.push_back(EventKind::MoveStarted { id, from, to: self.id(to), cause, detect });
+        self.choose_mover(now);
     }
 }

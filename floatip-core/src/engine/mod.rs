@@ -7,11 +7,14 @@
 mod action;
 mod brakes;
 mod decision;
+mod drift;
 mod moving;
 mod observation;
 mod reader;
+mod readers;
 mod readiness;
 mod settings;
+mod stranger;
 mod track;
 mod watch;
 mod witness;
@@ -37,9 +40,12 @@ pub use witness::WitnessSettings;
 
 use brakes::Pause;
 use decision::Hold;
+use drift::Drift;
 use moving::Move;
 use observation::Repair;
-use reader::{Knowledge, Reader};
+use reader::Knowledge;
+use readers::Readers;
+use readiness::Fitness;
 use watch::{Subject, Watch};
 use witness::Witnesses;
 
@@ -52,14 +58,14 @@ pub struct Engine {
     settings: Settings,
     watch: Watch,
     witnesses: Witnesses,
-    reader: Reader,
+    reader: Readers,
+    drift: Drift,
     holder: Option<usize>,
     moving: Option<Move>,
     repair: Option<Repair>,
     impossible: Vec<Option<String>>,
-    asked_ready: Vec<Option<CallId>>,
-    announced_unready: Vec<bool>,
-    next_ready: Vec<Instant>,
+    /// What each mover says of each node.
+    fitness: Vec<Vec<Fitness>>,
     hold: Hold,
     /// Nodes that an operator has drained.
     drained: Vec<bool>,
@@ -96,14 +102,13 @@ impl Engine {
         let mut engine = Self {
             watch: Watch::new(&settings, remembered.served),
             witnesses: Witnesses::new(&settings),
-            reader: Reader::new(),
+            reader: Readers::new(settings.movers.len()),
+            drift: Drift::default(),
             holder: None,
             moving: None,
             repair: None,
             impossible: vec![None; nodes],
-            asked_ready: vec![None; nodes],
-            announced_unready: vec![false; nodes],
-            next_ready: vec![now; nodes],
+            fitness: settings.movers.iter().map(|_| (0..nodes).map(|_| Fitness::new(now)).collect()).collect(),
             hold: Hold::None,
             pause: Pause::remembered(now, remembered),
             drained: settings
@@ -156,6 +161,7 @@ impl Engine {
         let throttled = matches!(reading, Err(MoveError::Throttled { .. } | MoveError::Deferred { .. }));
         let reading = reading.map_err(|error| crate::chain(&error));
         if self.reader.end(now, call, reading) {
+            self.elect();
             self.note_reading(now);
             if let Some(moving) = &mut self.moving {
                 let asked = self.reader.asked().unwrap_or(now);
@@ -178,9 +184,7 @@ impl Engine {
 
     /// Takes the answer of [`Action::Ready`]. An error leaves the node what it was.
     pub fn handle_readiness(&mut self, now: Instant, call: CallId, answer: Result<Readiness, MoveError>) {
-        if let Some(node) = self.asked_ready.iter().position(|asked| *asked == Some(call)) {
-            self.note_readiness(now, node, answer);
-        }
+        self.note_readiness(now, call, answer);
         self.turn(now);
     }
 
@@ -257,6 +261,7 @@ impl Engine {
         times.push(self.moving.as_ref().and_then(|moving| moving.next(&self.settings.policy)));
         times.push(self.next_ready_due());
         times.push(self.witnesses.next());
+        times.push(self.next_restore());
         times.push(self.pause.as_ref().and_then(|pause| pause.until));
         times.into_iter().flatten().filter(|time| *time > self.turned).min()
     }
@@ -283,6 +288,7 @@ impl Engine {
                 Knowledge::Unread => "not read yet".to_owned(),
                 Knowledge::Unknown { error } => format!("unknown: {error}"),
             },
+            mover: settings.movers[self.reader.active()].kind.to_owned(),
             paused: self.pause.is_some(),
             pause_reason: self.pause.as_ref().and_then(|pause| pause.reason.clone()),
             pause_left_ms: self.pause.as_ref().and_then(|pause| pause.left(now)).map(|left| left.as_millis() as u64),

@@ -53,7 +53,9 @@ impl Engine {
             self.events.push_back(EventKind::AddressHeldByStranger { description });
         }
         if let Placement::Held { node, settled, .. } = &placement {
-            self.set_holder(self.index(node));
+            let index = self.index(node);
+            self.set_holder(index);
+            self.note_drift(now, index);
             self.note_settled(now, node, *settled);
         }
         let free = self.reader.agreed_free() && self.moving.is_none();
@@ -63,6 +65,17 @@ impl Engine {
         let was_free = std::mem::replace(&mut self.announced_free, free);
         if free && !was_free {
             self.events.push_back(EventKind::AddressFoundFree {});
+        }
+    }
+
+    /// By which mover the address is held, while nothing moves; a move knows that itself.
+    pub(super) fn elect(&mut self) {
+        if self.moving.is_none() {
+            let before = self.reader.active();
+            self.reader.elect();
+            if self.reader.active() != before {
+                self.refresh_all_possible();
+            }
         }
     }
 
@@ -95,12 +108,13 @@ impl Engine {
         let seen = Placement::Held { node: node.clone(), token: token.clone(), settled: false };
         let to = node.clone();
         let due = self.repair.as_ref().is_some_and(|repair| repair.call.is_none() && repair.next <= now);
-        if due && self.moving.is_none() && !self.stopping && self.may_request(now, 0) {
+        if due && self.moving.is_none() && !self.stopping && self.may_request(now, self.reader.active()) {
             let call = self.call();
             if let Some(repair) = &mut self.repair {
                 repair.call = Some(call);
             }
-            self.actions.push_back(Action::Claim { call, mover: 0, to, urgency: Urgency::Routine, seen });
+            let mover = self.reader.active();
+            self.actions.push_back(Action::Claim { call, mover, to, urgency: Urgency::Routine, seen });
         }
     }
 
@@ -164,14 +178,19 @@ impl Engine {
 
     pub(super) fn begin_read(&mut self, now: Instant) {
         if self.next_read().is_some_and(|due| due <= now) {
-            let call = self.call();
-            let mover = self.moving.as_ref().map_or(0, |moving| moving.mover);
-            self.reader.begin(call, now);
+            let movers = match &self.moving {
+                Some(moving) => moving.mover..moving.mover + 1,
+                None => 0..self.settings.movers.len(),
+            };
             if let Some(repair) = &mut self.repair {
                 repair.unread = None;
             }
             let urgency = self.reading_urgency(now);
-            self.actions.push_back(Action::Locate { call, mover, urgency });
+            for mover in movers {
+                let call = self.call();
+                self.reader.begin_by(mover, call, now);
+                self.actions.push_back(Action::Locate { call, mover, urgency });
+            }
         }
     }
 

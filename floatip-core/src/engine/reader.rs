@@ -40,6 +40,8 @@ pub(crate) struct Reader {
     transition: Option<Instant>,
     /// Since when the placement has read as split.
     split: Option<(Instant, Instant)>,
+    /// The same of a stranger.
+    stranger: Option<(Instant, Instant)>,
     failures: u32,
     retired: VecDeque<(Token, Instant)>,
     answered: Option<Instant>,
@@ -54,6 +56,7 @@ impl Reader {
             free: None,
             transition: None,
             split: None,
+            stranger: None,
             failures: 0,
             retired: VecDeque::new(),
             answered: None,
@@ -91,6 +94,11 @@ impl Reader {
         self.pending.is_some()
     }
 
+    /// True if `call` is the read under way.
+    pub(crate) fn awaits(&self, call: u64) -> bool {
+        matches!(self.pending, Some((pending, _)) if pending == call)
+    }
+
     pub(crate) fn begin(&mut self, call: u64, now: Instant) {
         self.pending = Some((call, now));
     }
@@ -120,6 +128,8 @@ impl Reader {
                     |row: Option<(Instant, Instant)>| Some(row.map_or((asked, asked), |(first, _)| (first, asked)));
                 self.free = if placement == Placement::Free { extended(self.free) } else { None };
                 self.split = if matches!(placement, Placement::Split { .. }) { extended(self.split) } else { None };
+                let strange = matches!(placement, Placement::Stranger { .. });
+                self.stranger = if strange { extended(self.stranger) } else { None };
                 self.transition = match placement {
                     Placement::Transition { .. } => self.transition.or(Some(now)),
                     Placement::Held { .. } | Placement::Free | Placement::Stranger { .. } | Placement::Split { .. } => {
@@ -141,6 +151,11 @@ impl Reader {
         self.free.is_some_and(|(first, newest)| newest >= first + AGREEMENT)
     }
 
+    /// True if the newest readings agree that a stranger holds the address.
+    pub(crate) fn agreed_stranger(&self) -> bool {
+        self.stranger.is_some_and(|(first, newest)| newest >= first + AGREEMENT)
+    }
+
     /// True if agreeing reads say that the address is split.
     pub(crate) fn agreed_split(&self) -> bool {
         self.split.is_some_and(|(first, newest)| newest >= first + AGREEMENT)
@@ -150,6 +165,7 @@ impl Reader {
     pub(crate) fn agreement_due(&self) -> Option<Instant> {
         self.free
             .or(self.split)
+            .or(self.stranger)
             .filter(|(first, newest)| *newest < *first + AGREEMENT)
             .map(|(first, _)| first + AGREEMENT)
     }

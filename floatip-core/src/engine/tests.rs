@@ -359,7 +359,7 @@ fn a_stuck_move_asks_again_who_could_take_the_address() {
     assert!(bench.engine.moving.as_ref().is_some_and(|moving| moving.stuck().is_some()));
     bench.asked_ready.clear();
     let stuck = bench.now;
-    bench.engine.set_impossible(stuck, 1, Some("no slot".to_owned()));
+    bench.engine.set_impossible(stuck, 0, 1, Some("no slot".to_owned()));
     bench.run(61 * S);
     assert!(!bench.asked_ready.is_empty());
 }
@@ -433,7 +433,7 @@ fn a_claim_of_a_stuck_move_that_was_accepted_and_never_shows_is_sent_again() {
 #[test]
 fn an_answer_to_an_older_read_is_ignored_while_a_newer_one_is_under_way() {
     let now = Instant::now();
-    let mut reader = Reader::new();
+    let mut reader = reader::Reader::new();
     reader.begin(7, now);
     reader.abandon();
     reader.begin(8, now);

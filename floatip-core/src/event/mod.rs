@@ -58,8 +58,10 @@ pub enum Cause {
     Failback,
     /// An operator drained the holder.
     Drain,
-    /// Nobody held the address, or a move of an earlier run was left half done.
+    /// Nobody held the address, or a stranger did; or a move of an earlier run was left half done.
     Rescue,
+    /// It was moved behind the monitor's back.
+    Restore,
 }
 
 /// One confirmed stage of a move.
@@ -126,6 +128,8 @@ pub struct Receipt {
     pub steps: Vec<StepRecord>,
     /// What the provider calls the new assignment.
     pub token: Option<Token>,
+    /// The kind of the mover that brought it there.
+    pub mover: &'static str,
     /// How it was verified.
     pub verification: Verification,
 }
@@ -141,6 +145,7 @@ impl Receipt {
             duration: Duration::ZERO,
             steps: Vec::new(),
             token: None,
+            mover: "",
             verification: Verification::Skipped,
         }
     }
@@ -199,10 +204,20 @@ pub enum EventKind {
     },
     /// Agreeing reads showed that nobody holds the address.
     AddressFoundFree {},
-    /// The address was read on something that is no node. It is left alone.
+    /// The address was read on something that is no node. It is left alone, unless the policy says otherwise.
     AddressHeldByStranger {
         /// What holds it.
         description: String,
+    },
+    /// While both nodes were well, somebody moved the address from one to the other, and it was not this monitor. It stays
+    /// there, or is moved back, as the policy has it.
+    AddressDrifted {
+        /// The node that held the address.
+        from: NodeId,
+        /// The node that holds it now.
+        to: NodeId,
+        /// True if it will be moved back.
+        restored: bool,
     },
     /// The provider could not be read: the holder is unknown. Said once until a reading works again.
     ProviderUnreadable {
@@ -252,6 +267,18 @@ pub enum EventKind {
         from: NodeId,
         /// The node that it is for now.
         to: NodeId,
+        /// Why.
+        reason: String,
+    },
+    /// The present mechanism cannot bring the address to the target, so that another one tries. After the last one, the
+    /// first is tried to the end.
+    MoverChanged {
+        /// The move.
+        id: MoveId,
+        /// The kind of the mover that could not.
+        from: &'static str,
+        /// The kind of the mover that tries now.
+        to: &'static str,
         /// Why.
         reason: String,
     },
@@ -450,6 +477,7 @@ impl Cause {
             Self::Failback => "failback",
             Self::Drain => "drain",
             Self::Rescue => "rescue",
+            Self::Restore => "restore",
         }
     }
 }

@@ -19,6 +19,8 @@ impl EventKind {
             | Self::AddressUnreachable { .. }
             | Self::MoveRetargeted { .. }
             | Self::ReleaseForced { .. }
+            | Self::MoverChanged { .. }
+            | Self::AddressDrifted { .. }
             | Self::MoveFailed { .. }
             | Self::VerificationFailed { .. }
             | Self::VerificationImpossible { .. }
@@ -91,7 +93,7 @@ impl fmt::Display for EventKind {
             }
             Self::AddressFoundFree {} => write!(f, "nobody holds the address: agreeing reads show it free"),
             Self::AddressHeldByStranger { description } => {
-                write!(f, "the address is on {description}, which is no node; it is left alone")
+                write!(f, "the address is on {description}, which is no node")
             }
             Self::ProviderUnreadable { error } => {
                 write!(f, "the provider could not be read, so the holder is unknown and nothing moves: {error}")
@@ -107,6 +109,13 @@ impl fmt::Display for EventKind {
             Self::StepFinished { step, duration, .. } => write!(f, "step {} took {duration:.1?}", step.as_str()),
             Self::MoveRetargeted { from, to, reason, .. } => {
                 write!(f, "the move goes to {to} instead of {from}: {reason}")
+            }
+            Self::MoverChanged { from, to, reason, .. } => {
+                write!(f, "the move goes on by {to} instead of {from}: {reason}")
+            }
+            Self::AddressDrifted { from, to, restored } => {
+                let then = if *restored { "it will be moved back" } else { "it stays there" };
+                write!(f, "the address was moved from {from} to {to}, and not by this monitor; {then}")
             }
             Self::ReleaseForced { node, .. } => write!(
                 f,

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::fault::{Call, Faults};
 use super::provider::{InMemoryProvider, Request};
-use super::world::{RESOURCE, impossible};
+use super::world::{Mechanism, RESOURCE, impossible};
 use crate::mover::{
     Accepted, AddressMover, Capabilities, MoveError, Placement, Precondition, Readiness, ReleaseMode, Strategy,
 };
@@ -21,6 +21,7 @@ use crate::node::NodeId;
 pub struct InMemoryMover {
     provider: InMemoryProvider,
     capabilities: Capabilities,
+    mechanism: Mechanism,
     name: Arc<str>,
     faults: Faults,
 }
@@ -30,7 +31,8 @@ impl InMemoryMover {
     /// is current as the request leaves, and no more when it arrives, half the latency later; only a claim of a free
     /// address stays put-if-absent.
     pub fn new(provider: &InMemoryProvider, capabilities: Capabilities) -> Self {
-        Self { provider: provider.clone(), capabilities, name: "mover".into(), faults: Faults::default() }
+        let (mechanism, name, faults) = (Mechanism::Carrier, "mover".into(), Faults::default());
+        Self { provider: provider.clone(), capabilities, mechanism, name, faults }
     }
 
     /// A mover that releases first, can force, and whose provider refuses stale tokens: as with a network interface.
@@ -43,6 +45,15 @@ impl InMemoryMover {
     pub fn overwrite(provider: &InMemoryProvider) -> Self {
         let capabilities = Capabilities::new(Strategy::Overwrite).kind("overwrite");
         Self::new(provider, capabilities.precondition(Precondition::Enforced))
+    }
+
+    /// A second mechanism for the same address: it takes the address from the interface by which the other movers move it,
+    /// or from another node, onto an interface of the node's own, at once and whatever the moving interface does. To it
+    /// an address on the moving interface is a stranger's, and to the others one that was taken over is.
+    pub fn taking_over(provider: &InMemoryProvider) -> Self {
+        let capabilities = Capabilities::new(Strategy::Overwrite).kind("take-over");
+        let mover = Self::new(provider, capabilities.precondition(Precondition::Enforced));
+        Self { mechanism: Mechanism::TakeOver, ..mover }
     }
 
     /// Sets the name under which the provider's journal keeps its calls. Default: `mover`.
@@ -96,7 +107,7 @@ impl InMemoryMover {
 
     async fn send_locate(&self, record: usize) -> Result<Placement, MoveError> {
         self.travel().await;
-        let reading = self.provider.arrive(record, |world, now| Ok(world.reading(now)));
+        let reading = self.provider.arrive(record, |world, now| Ok(world.reading(now, self.mechanism)));
         self.travel().await;
         reading
     }
@@ -104,8 +115,10 @@ impl InMemoryMover {
     async fn send_ready(&self, record: usize, to: &NodeId) -> Result<Readiness, MoveError> {
         self.known(Call::Ready, to)?;
         self.travel().await;
-        let answer =
-            self.provider.arrive(record, |world, _| Ok(world.readiness.get(to).cloned().unwrap_or(Readiness::Ready)));
+        let answer = self.provider.arrive(record, |world, _| match self.mechanism {
+            Mechanism::Carrier => Ok(world.readiness.get(to).cloned().unwrap_or(Readiness::Ready)),
+            Mechanism::TakeOver => Ok(Readiness::Ready),
+        });
         self.travel().await;
         answer
     }
@@ -137,6 +150,15 @@ impl InMemoryMover {
 
     async fn send_claim(&self, record: usize, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError> {
         self.known(Call::Claim, to)?;
+        if self.mechanism == Mechanism::TakeOver {
+            self.travel().await;
+            let result = self.provider.arrive(record, |world, now| {
+                world.check_take_over(seen)?;
+                Ok(world.take_over(to, now))
+            });
+            self.travel().await;
+            return result;
+        }
         let strategy = self.capabilities.strategy;
         let blind = self.best_effort() && *seen != Placement::Free;
         if self.best_effort() {

@@ -64,11 +64,21 @@ struct Change {
     forced: bool,
 }
 
+/// By what a mover moves the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mechanism {
+    /// With the interface that carries it.
+    Carrier,
+    /// From that interface, or from another node, onto an interface of the node's own.
+    TakeOver,
+}
+
 /// One state of the address, from the time on at which it became true.
 #[derive(Debug, Clone)]
 pub(super) struct Moment {
     pub(super) at: Instant,
-    pub(super) placement: Placement,
+    placement: Placement,
+    taken_over: Placement,
     pub(super) holders: Vec<Occupant>,
 }
 
@@ -89,6 +99,8 @@ pub(super) struct World {
     pub(super) read_lag: Duration,
     pub(super) frozen_reads: Option<(Instant, Instant)>,
     holders: Vec<Occupant>,
+    /// The node that has taken the address over from its carrier.
+    taken_by: Option<NodeId>,
     token: Token,
     claims_left: u32,
     change: Option<Change>,
@@ -114,6 +126,7 @@ impl World {
             read_lag: Duration::ZERO,
             frozen_reads: None,
             holders: Vec::new(),
+            taken_by: None,
             token: Token::snapshot("nobody"),
             claims_left: 0,
             change: None,
@@ -140,6 +153,47 @@ impl World {
     }
 
     pub(super) fn placement(&self) -> Placement {
+        match &self.taken_by {
+            Some(node) => Placement::held(node.clone(), taken_token(node)),
+            None => self.carrier(),
+        }
+    }
+
+    /// What a mover of this mechanism sees of it.
+    fn seen_by(&self, mechanism: Mechanism) -> Placement {
+        match (mechanism, &self.taken_by) {
+            (Mechanism::Carrier, None) => self.carrier(),
+            (Mechanism::TakeOver, Some(_)) => self.placement(),
+            (Mechanism::Carrier, Some(node)) => {
+                Placement::Stranger { description: format!("{node}'s own interface"), token: taken_token(node) }
+            }
+            (Mechanism::TakeOver, None) => match self.holders.as_slice() {
+                [Occupant::Stranger(name)] => {
+                    Placement::Stranger { description: name.clone(), token: Token::snapshot(name.clone()) }
+                }
+                [] | [_, ..] => Placement::Stranger {
+                    description: "the moving interface".to_owned(),
+                    token: Token::snapshot("carrier"),
+                },
+            },
+        }
+    }
+
+    pub(super) fn check_take_over(&self, seen: &Placement) -> Result<(), MoveError> {
+        if seen.token().is_none() || seen.token() != self.seen_by(Mechanism::TakeOver).token() {
+            return Err(conflict(Call::Claim, "the placement that was seen is no longer current"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_over(&mut self, to: &NodeId, now: Instant) -> Accepted {
+        self.taken_by = Some(to.clone());
+        self.note(now);
+        Accepted::with_token(taken_token(to))
+    }
+
+    /// Where the interface is that carries the address.
+    fn carrier(&self) -> Placement {
         let token = self.token.clone();
         if let Some(change) = &self.change {
             let from = self.holders.iter().find_map(Occupant::node).cloned();
@@ -160,7 +214,7 @@ impl World {
     }
 
     /// What a read answers at `now`, which may be the state of an earlier time.
-    pub(super) fn reading(&self, now: Instant) -> Placement {
+    pub(super) fn reading(&self, now: Instant, mechanism: Mechanism) -> Placement {
         let mut as_of = now.checked_sub(self.read_lag).unwrap_or(now);
         if let Some((since, until)) = self.frozen_reads
             && now < until
@@ -168,7 +222,10 @@ impl World {
             as_of = as_of.min(since);
         }
         let moment = self.moments.iter().rev().find(|moment| moment.at <= as_of).or(self.moments.first());
-        moment.map_or(Placement::Free, |moment| moment.placement.clone())
+        moment.map_or(Placement::Free, |moment| match mechanism {
+            Mechanism::Carrier => moment.placement.clone(),
+            Mechanism::TakeOver => moment.taken_over.clone(),
+        })
     }
 
     pub(super) fn moments(&self) -> &[Moment] {
@@ -177,13 +234,18 @@ impl World {
 
     /// The node that answers at the floating address.
     pub(super) fn serving(&self) -> Option<&NodeId> {
-        if self.change.is_some() { None } else { self.holders.first().and_then(Occupant::node) }
+        match &self.taken_by {
+            Some(node) => Some(node),
+            None if self.change.is_some() => None,
+            None => self.holders.first().and_then(Occupant::node),
+        }
     }
 
     /// Puts the address somewhere from outside, at once.
     pub(super) fn put(&mut self, holders: Vec<Occupant>, now: Instant) {
         self.token = self.mint(&holders);
         self.holders = holders;
+        self.taken_by = None;
         self.change = None;
         self.claims_left = 0;
         self.note(now);
@@ -199,12 +261,13 @@ impl World {
         let holders: Vec<_> = from.into_iter().chain(to.clone()).map(Occupant::Node).collect();
         self.token = self.mint(&holders);
         self.holders = holders.into_iter().filter(|holder| holder.node() != to.as_ref()).collect();
+        self.taken_by = None;
         self.change = Some(Change { to, ends: None, forced: false });
         self.note(now);
     }
 
     fn current(&self, seen: &Placement) -> bool {
-        match self.placement() {
+        match self.carrier() {
             Placement::Free => *seen == Placement::Free,
             truth @ (Placement::Held { .. }
             | Placement::Transition { .. }
@@ -300,8 +363,17 @@ impl World {
     }
 
     fn note(&mut self, at: Instant) {
-        self.moments.push(Moment { at, placement: self.placement(), holders: self.holders.clone() });
+        let holders = match &self.taken_by {
+            Some(node) => vec![Occupant::Node(node.clone())],
+            None => self.holders.clone(),
+        };
+        let (placement, taken_over) = (self.seen_by(Mechanism::Carrier), self.seen_by(Mechanism::TakeOver));
+        self.moments.push(Moment { at, placement, taken_over, holders });
     }
+}
+
+fn taken_token(node: &NodeId) -> Token {
+    Token::snapshot(format!("own interface of {node}"))
 }
 
 pub(super) fn conflict(call: Call, why: &'static str) -> MoveError {

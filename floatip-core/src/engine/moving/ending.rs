@@ -15,11 +15,15 @@ impl Engine {
     /// No way on: a move that has changed nothing fails; one past its point of no return is stuck, and tries again
     /// later with all nodes.
     pub(super) fn give_up(&mut self, now: Instant, error: String) {
+        if self.fall_back(now, &error) || self.return_to_base(now, &error) {
+            return;
+        }
         let Some(moving) = &mut self.moving else { return };
         if !moving.committed {
             return self.fail(now, Ending::Failed, error);
         }
         moving.stuck_rounds = moving.stuck_rounds.saturating_add(1);
+        moving.chain_spent = false;
         let wait = backoff(moving.stuck_rounds, Duration::from_secs(5), Duration::from_secs(60), &mut self.rng);
         moving.retry_at = Some(now + wait);
         moving.next_read = now + wait.min(self.settings.sweep);
@@ -40,6 +44,9 @@ impl Engine {
 
     /// The target did not take the address: the next one, if there is one.
     pub(super) fn next_target(&mut self, now: Instant, why: &'static str, hanging: Option<usize>) {
+        if self.fall_back(now, why) {
+            return;
+        }
         let Some(moving) = &mut self.moving else { return };
         let old = moving.to;
         if !moving.tried.contains(&old) {
@@ -47,7 +54,7 @@ impl Engine {
         }
         match self.first_healthy(now, &self.moving.as_ref().map_or_else(Vec::new, |moving| moving.tried.clone())) {
             Some(next) => {
-                self.retarget(next, why);
+                self.retarget(now, next, why);
                 if let Some(moving) = &mut self.moving {
                     moving.source = hanging.or(moving.source);
                     moving.wait_from = now;
@@ -58,7 +65,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn retarget(&mut self, to: usize, why: &'static str) {
+    pub(super) fn retarget(&mut self, now: Instant, to: usize, why: &'static str) {
         let Some(moving) = &mut self.moving else { return };
         let (id, from) = (moving.id, moving.to);
         moving.to = to;
@@ -69,6 +76,7 @@ impl Engine {
         moving.retry_at = None;
         let (from, to) = (self.id(from), self.id(to));
         self.events.push_back(EventKind::MoveRetargeted { id, from, to, reason: why.to_owned() });
+        self.choose_mover(now);
     }
 
     pub(super) fn commit(&mut self, now: Instant) {
@@ -139,7 +147,7 @@ impl Engine {
         }
         match next {
             Some(next) => {
-                self.retarget(next, "the service did not answer through the floating address");
+                self.retarget(now, next, "the service did not answer through the floating address");
                 if let Some(moving) = &mut self.moving {
                     moving.phase = Phase::Placing;
                     moving.source = Some(to);
@@ -167,12 +175,14 @@ impl Engine {
         receipt.duration = now.saturating_duration_since(moving.started);
         receipt.steps = moving.steps;
         receipt.token = moving.token;
+        receipt.mover = self.settings.movers[moving.mover].kind;
         receipt.verification = verification;
         self.events.push_back(EventKind::MoveFinished(receipt.clone()));
         if let Some(command) = moving.asked_by {
             self.answer(command, Ok(Done::Moved(receipt)));
         }
         self.unchanged_failures = 0;
+        self.drift.settle(moving.to, self.epoch);
         self.end_move(now, moving.from);
     }
 
@@ -195,9 +205,10 @@ impl Engine {
 
     fn end_move(&mut self, now: Instant, from: Option<usize>) {
         self.watch.urge_address(false);
+        self.refresh_all_possible();
         self.last_move_end = Some(now);
         if let Some(from) = from {
-            self.next_ready[from] = now;
+            self.ask_ready_again(now, from);
         }
     }
 

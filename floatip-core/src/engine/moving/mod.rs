@@ -4,12 +4,12 @@
 //! a half-done move and a fresh start are the same case.
 
 mod ending;
+mod fallback;
 mod request;
 
 use std::time::{Duration, Instant};
 
 use super::reader::AGREEMENT;
-use super::watch::{Evidence, Subject};
 use super::{CallId, CommandId, Engine, Knowledge, backoff, cadence};
 use crate::event::{Cause, EventKind, MoveId, Step, StepRecord};
 use crate::mover::{Placement, ReleaseMode, Strategy, Token};
@@ -56,6 +56,17 @@ pub(super) struct Move {
     pub(super) from: Option<usize>,
     pub(super) to: usize,
     pub(super) mover: usize,
+    /// The mover by which the address was held when the move began.
+    pub(super) base: usize,
+    /// Every other mover has been tried, in this round.
+    chain_spent: bool,
+    /// The address was not a stranger's when it was read by the base mover: where another finds it on a stranger, that is
+    /// what the base mover moves.
+    ours: bool,
+    /// The stranger on which the present mover found it then.
+    carrier: Option<Token>,
+    /// The address was a stranger's when the move began, and may be taken from there.
+    from_stranger: bool,
     /// An operator insists on the target.
     pub(super) forced: bool,
     pub(super) asked_by: Option<CommandId>,
@@ -93,13 +104,18 @@ pub(super) struct Move {
 }
 
 impl Move {
-    pub(super) fn new(id: MoveId, cause: Cause, from: Option<usize>, to: usize, now: Instant) -> Self {
+    pub(super) fn new(id: MoveId, cause: Cause, from: Option<usize>, to: usize, now: Instant, base: usize) -> Self {
         Self {
             id,
             cause,
             from,
             to,
-            mover: 0,
+            mover: base,
+            base,
+            chain_spent: false,
+            ours: false,
+            carrier: None,
+            from_stranger: false,
             forced: false,
             asked_by: None,
             started: now,
@@ -238,7 +254,7 @@ impl Engine {
             let except: Vec<_> = moving.tried.iter().copied().chain(moving.from).chain([moving.to]).collect();
             match self.first_healthy(now, &except) {
                 Some(next) => {
-                    self.retarget(next, "the target is no longer fit to receive the address");
+                    self.retarget(now, next, "the target is no longer fit to receive the address");
                     return true;
                 }
                 None => self.fail(now, Ending::Failed, "the target is no longer fit to receive the address".to_owned()),
@@ -260,6 +276,7 @@ impl Engine {
         }
         let Some(seen) = self.reader.placement().cloned() else { return };
         let Some(moving) = &mut self.moving else { return };
+        moving.ours |= moving.mover == moving.base && !matches!(seen, Placement::Stranger { .. });
         if let Phase::Verifying(since) = moving.phase {
             return self.keep_verifying(now, since, &seen);
         }
@@ -303,6 +320,7 @@ impl Engine {
                 }
             }
             Placement::Split { .. } => self.put(now, seen),
+            Placement::Stranger { .. } if moving.may_take_from(&seen) => self.take_away(now, seen),
             Placement::Stranger { description, .. } => {
                 let error = format!("lost a race: the address is on {description}, which is no node");
                 self.fail(now, Ending::Failed, error);
@@ -387,12 +405,26 @@ impl Engine {
     /// A release does not end: force it, if that is allowed, or say that the move is stuck.
     fn escalate(&mut self, now: Instant, seen: Placement, mode: ReleaseMode) {
         let Some(moving) = &self.moving else { return };
-        let down = moving.source.is_none_or(|source| self.watch.health(source) != Health::Healthy);
-        let served = self.watch.evidence(Subject::Address, moving.wait_from) == Evidence::Healthy;
+        // Whoever leaves nobody does no harm to anybody; a stranger's health is not known.
+        let leaves = match &seen {
+            Placement::Transition { from: Some(from), .. } | Placement::Held { node: from, .. } => self.index(from),
+            Placement::Transition { from: None, .. }
+            | Placement::Free
+            | Placement::Stranger { .. }
+            | Placement::Split { .. } => None,
+        };
+        let down = match moving.source.or(leaves) {
+            Some(source) => self.watch.health(source) == Health::Unhealthy,
+            None => !moving.from_stranger,
+        };
         let policy = &self.settings.policy;
         let exhausted = moving.forced_since.is_some_and(|since| now >= since + policy.forced_release_timeout);
         let may = self.settings.movers[moving.mover].can_force && policy.force_release && !exhausted;
-        if mode == ReleaseMode::Graceful && may && (down || moving.forced || !served) {
+        let forced = moving.forced;
+        if mode == ReleaseMode::Graceful && self.fall_back(now, "the release did not end in time") {
+            return;
+        }
+        if mode == ReleaseMode::Graceful && may && (down || forced) {
             self.send(now, Request::Release(ReleaseMode::Forced), seen);
         } else {
             self.give_up(now, "the release did not end in time".to_owned());
@@ -456,7 +488,7 @@ impl Engine {
         match best {
             Some(node) if node == moving.to => true,
             Some(node) => {
-                self.retarget(node, "the target is no longer fit to receive the address");
+                self.retarget(now, node, "the target is no longer fit to receive the address");
                 true
             }
             None => {

@@ -137,9 +137,10 @@ impl Engine {
                 moving.forget_request(request);
                 match request {
                     Request::Claim => {
-                        let to = moving.to;
+                        let (to, mover) = (moving.to, moving.mover);
                         moving.tried.push(to);
-                        self.set_impossible(now, to, Some(text));
+                        self.set_impossible(now, mover, to, Some(text.clone()));
+                        self.fall_back(now, &text);
                     }
                     Request::Release(_) => self.give_up(now, text),
                 }

@@ -2,6 +2,8 @@
 
 mod calls;
 mod commands;
+mod drift;
+mod fallback;
 mod moves;
 mod policy;
 mod rules;

@@ -75,6 +75,8 @@ struct Seat {
 struct Shape {
     overwrite: bool,
     best_effort: bool,
+    /// A second mechanism follows the first.
+    chained: bool,
     /// Nobody interferes, nothing is stale or late: then even a provider that refuses no claim shows one holder.
     strict: bool,
 }
@@ -131,7 +133,8 @@ impl Storm {
         }
         let store = leased.then(|| InMemoryLeaseStore::new(10 * S));
         let ledger = Ledger::new(told);
-        let shape = Shape { overwrite, best_effort, strict };
+        let chained = (monitors == 1 || leased) && seed % 2 == 1;
+        let shape = Shape { overwrite, best_effort, chained, strict };
         ledger.note(|| format!("{shape:?}, {monitors} monitors, leased: {leased}, {:?}", setup.policy));
         let seats = (0..monitors).map(|index| Seat {
             index,
@@ -173,11 +176,18 @@ impl Storm {
             life: life.clone(),
             lease: self.store.clone().map(|store| (store, format!("m{index}"))),
             cut: cut.clone(),
+            read: Arc::default(),
         };
         let name = witness.name.clone();
         let mut setup = self.setup.clone().check(Check::new(Arc::new(probe.clone())).health(health()));
         setup.lease = lease.clone().map(|lease| Arc::new(lease) as Arc<dyn Lease>);
-        setup = setup.mover(Arc::new(witness));
+        if self.shape.chained {
+            let second = InMemoryMover::taking_over(&self.provider);
+            let second = Witness { inner: Arc::new(second), read: Arc::default(), ..witness.clone() };
+            setup = setup.mover(Arc::new(witness)).mover(Arc::new(second));
+        } else {
+            setup = setup.mover(Arc::new(witness));
+        }
         let mut builder = Orchestrator::builder().floating_ip(setup).seed(seed);
         if let Some(dir) = state_dir {
             builder = builder.state_dir(dir);

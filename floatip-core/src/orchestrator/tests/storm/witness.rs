@@ -14,15 +14,20 @@ const BUSY: usize = 160;
 /// One life of a monitor, as the witness of its calls knows it.
 #[derive(Debug, Default)]
 pub(super) struct Life {
-    /// The newest reading that was answered.
-    read: Option<Placement>,
-    /// Readings that were answered, all of them.
-    reads: Vec<Placement>,
     on_the_wire: usize,
     calls: VecDeque<Instant>,
     moving: Option<(Cause, Instant)>,
     /// The present move has taken the address from somebody or given it to somebody.
     acted: bool,
+}
+
+/// What one mover has told.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    /// The newest reading that was answered.
+    newest: Option<Placement>,
+    /// Readings that were answered, all of them.
+    all: Vec<Placement>,
 }
 
 /// Stands between a monitor and its mover, and checks every call.
@@ -34,6 +39,7 @@ pub(super) struct Witness {
     pub(super) life: Arc<Mutex<Life>>,
     pub(super) lease: Option<(InMemoryLeaseStore, String)>,
     pub(super) cut: Arc<Mutex<Option<Instant>>>,
+    pub(super) read: Arc<Mutex<Reads>>,
 }
 
 struct OnTheWire(Arc<Mutex<Life>>);
@@ -73,9 +79,11 @@ impl Witness {
         self.ledger.note(|| format!("{}: {what}, seen {seen:?}", self.name));
         let mut life = self.life();
         life.on_the_wire += 1;
-        let (overlaps, newest, read) =
-            (life.on_the_wire > 1, life.read == Some(seen.clone()), life.reads.contains(seen));
+        let overlaps = life.on_the_wire > 1;
         drop(life);
+        let reads = self.read.lock().unwrap();
+        let (newest, read) = (reads.newest.as_ref() == Some(seen), reads.all.contains(seen));
+        drop(reads);
         if overlaps {
             self.break_rule(format!("{what} while another request is on the wire"));
         }
@@ -106,7 +114,10 @@ impl Witness {
                 self.break_rule(format!("a rescue takes the address from {holder}"));
             }
             None => self.break_rule(format!("no move, and yet the address is taken from {holder}")),
-            Some((Cause::Failover | Cause::Rescue | Cause::Switchover | Cause::Failback | Cause::Drain, _)) => {}
+            Some((
+                Cause::Failover | Cause::Rescue | Cause::Switchover | Cause::Failback | Cause::Drain | Cause::Restore,
+                _,
+            )) => {}
         }
     }
 
@@ -132,13 +143,13 @@ impl AddressMover for Witness {
         self.count();
         let reading = self.inner.locate().await;
         if let Ok(placement) = &reading {
-            let mut life = self.life();
-            if life.read.as_ref() != Some(placement) {
+            let mut reads = self.read.lock().unwrap();
+            if reads.newest.as_ref() != Some(placement) {
                 self.ledger.note(|| format!("{}: reads {placement:?}", self.name));
             }
-            life.read = Some(placement.clone());
-            if !life.reads.contains(placement) {
-                life.reads.push(placement.clone());
+            reads.newest = Some(placement.clone());
+            if !reads.all.contains(placement) {
+                reads.all.push(placement.clone());
             }
         }
         reading
