@@ -170,7 +170,13 @@ fn grid_of(origin: Instant, host: Ipv4Addr) -> Instant {
     let settings = Settings {
         floating_ip: FloatingIp::new("ip", "127.0.0.1").expect("an address"),
         nodes: vec![Node::new("node", &host.to_string()).expect("a node")],
-        checks: vec![CheckSettings { kind: "bench", health: health(), direct: true, verifies: false }],
+        checks: vec![CheckSettings {
+            kind: "bench",
+            role: floatip_core::Role::Decides,
+            health: health(),
+            direct: true,
+            verifies: false,
+        }],
         witnesses: Vec::new(),
         witness_quorum: 0,
         movers: vec![Capabilities::new(Strategy::ReleaseFirst)],

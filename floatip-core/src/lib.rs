@@ -9,6 +9,7 @@
 #![warn(clippy::disallowed_methods)]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests own the time"))]
 
+mod combination;
 mod command;
 mod durable;
 pub mod engine;
@@ -28,6 +29,7 @@ pub mod testing;
 mod urgency;
 mod witness;
 
+pub use combination::{Require, Role};
 pub use command::{Command, CommandError, Done, Switchover};
 pub use durable::Durable;
 pub use engine::Engine;
@@ -43,7 +45,7 @@ pub use orchestrator::{BuildError, Builder, Handle, Notice, Orchestrator, Subscr
 pub use policy::{Drift, Failback, Policy, Verify};
 pub use probe::{HealthProbe, ProbeError, Reason, Stage, Target, Verdict, Via};
 pub use setup::{Check, Setup};
-pub use status::{Health, MoveStatus, NodeStatus, State, Status, WitnessStatus};
+pub use status::{Health, MoveStatus, NodeStatus, ProbeStatus, State, Status, WitnessStatus};
 pub use urgency::Urgency;
 pub use witness::Witness;
 

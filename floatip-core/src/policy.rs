@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::combination::Require;
 use crate::node::NodeId;
 
 /// Whether the address returns to a preferred node once that is well again.
@@ -45,6 +46,8 @@ pub enum Drift {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Policy {
+    /// How many of the checks that decide must be healthy for a node to be healthy. Default: [`Require::All`].
+    pub require: Require,
     /// Default: [`Failback::Never`].
     pub failback: Failback,
     /// Whether unplanned moves are made at all (failover, rescue, failback). If not, what would have been done is told
@@ -91,6 +94,7 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            require: Require::All,
             failback: Failback::Never,
             recoveries: true,
             prefer: Vec::new(),

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Serialize, Serializer};
 
 use crate::BoxError;
+use crate::combination::Role;
 use crate::node::{Host, NodeId};
 
 /// One way to find out whether a server does its work.
@@ -36,6 +37,12 @@ pub trait HealthProbe: fmt::Debug + Send + Sync + 'static {
     /// Whether this check makes sense through the floating address, and so may verify a move. Default: true.
     fn runs_through_address(&self) -> bool {
         true
+    }
+
+    /// What its verdicts are good for, unless the [`Check`](crate::Check) says otherwise. Default: [`Role::Decides`]; one
+    /// that asks somebody else than the node should corroborate.
+    fn role(&self) -> Role {
+        Role::Decides
     }
 }
 

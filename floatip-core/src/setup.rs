@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::combination::Role;
 use crate::health::HealthSettings;
 use crate::lease::Lease;
 use crate::mover::AddressMover;
@@ -15,6 +16,8 @@ use crate::probe::HealthProbe;
 pub struct Check {
     /// The probe. Share one `Arc` among floating IPs to have a probe of the same target run once.
     pub probe: Arc<dyn HealthProbe>,
+    /// What its verdicts are good for. Default: [`HealthProbe::role`].
+    pub role: Role,
     /// Its timing and thresholds.
     pub health: HealthSettings,
     /// Whether it runs against the nodes' own hosts and counts for their health. Default: true.
@@ -27,14 +30,21 @@ pub struct Check {
 impl Check {
     /// A check with the default timing.
     pub fn new(probe: Arc<dyn HealthProbe>) -> Self {
-        let verifies = probe.runs_through_address();
-        Self { probe, health: HealthSettings::default(), direct: true, verifies }
+        let (verifies, role) = (probe.runs_through_address(), probe.role());
+        Self { probe, role, health: HealthSettings::default(), direct: true, verifies }
     }
 
     /// Sets the timing and thresholds.
     #[must_use]
     pub fn health(mut self, health: HealthSettings) -> Self {
         self.health = health;
+        self
+    }
+
+    /// Sets what its verdicts are good for.
+    #[must_use]
+    pub fn role(mut self, role: Role) -> Self {
+        self.role = role;
         self
     }
 

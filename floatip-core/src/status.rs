@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::combination::Role;
 use crate::event::{Cause, MoveId};
 use crate::node::{Host, NodeId};
 
@@ -76,6 +77,10 @@ pub struct NodeStatus {
     pub not_ready: Option<String>,
     /// True if an operator has drained it.
     pub drained: bool,
+    /// Why somebody maintains it, if a check says so: it is no candidate.
+    pub maintenance: Option<String>,
+    /// Each of its checks.
+    pub probes: Vec<ProbeStatus>,
     /// True if it has gone down too often lately, and is the last choice.
     pub flapping: bool,
 }
@@ -92,6 +97,22 @@ pub struct WitnessStatus {
     pub health: Health,
     /// Why it does not, or what its newest failure was.
     pub reason: Option<String>,
+}
+
+/// One check of one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ProbeStatus {
+    /// The kind of probe.
+    pub kind: &'static str,
+    /// What its verdicts are good for.
+    pub role: Role,
+    /// What it says of the node.
+    pub health: Health,
+    /// Its newest failure, while that counts.
+    pub reason: Option<String>,
+    /// In how many verdicts in a row the node was at its limit.
+    pub busy: u32,
 }
 
 /// A move in flight.

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use floatip_core::{HealthProbe, ProbeError, Reason, Target, Verdict};
+use floatip_core::{HealthProbe, ProbeError, Reason, Role, Target, Verdict};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -146,5 +146,10 @@ impl HealthProbe for FileProbe {
     /// The file is the monitor's: nothing passes through the floating address.
     fn runs_through_address(&self) -> bool {
         false
+    }
+
+    /// The file is not on the node, and so is no sign that the node can be reached; only a sign of life decides.
+    fn role(&self) -> Role {
+        if self.must_exist { Role::Decides } else { Role::Corroborates }
     }
 }

@@ -73,7 +73,7 @@ impl Engine {
             Health::Unhealthy => self.fail_over(now, holder),
             Health::Healthy => {
                 self.set_hold(Hold::None);
-                if self.drained[holder] {
+                if self.is_to_be_left(holder) {
                     self.empty(now, holder);
                 } else if let Some(home) = self.restore_due(now, holder) {
                     self.start(now, Cause::Restore, Some(holder), home, None);
@@ -89,7 +89,7 @@ impl Engine {
         }
     }
 
-    /// The holder is drained: the address leaves it gently, as soon as another node is well.
+    /// The holder is drained, or somebody maintains it: the address leaves it gently, as soon as another node is well.
     fn empty(&mut self, now: Instant, holder: usize) {
         if let Some(to) = self.first_healthy(now, &[holder]) {
             self.start(now, Cause::Drain, Some(holder), to, None);
@@ -187,7 +187,12 @@ impl Engine {
     /// Whether nothing speaks against a node but its health: the provider could give it the address, and no operator
     /// has drained it.
     pub(super) fn may_hold(&self, node: usize) -> bool {
-        self.impossible[node].is_none() && !self.drained[node]
+        self.impossible[node].is_none() && !self.is_to_be_left(node)
+    }
+
+    /// An operator has drained the node, or a check says that somebody maintains it.
+    fn is_to_be_left(&self, node: usize) -> bool {
+        self.drained[node] || self.watch.maintenance(node).is_some()
     }
 
     /// The first healthy node, in the order of preference, that may hold the address and is not among `except`. One that
@@ -370,6 +375,9 @@ impl Engine {
         }
         if self.drained[to] {
             return Some(format!("{node} is drained; undrain it first, or use force"));
+        }
+        if let Some(reason) = self.watch.maintenance(to) {
+            return Some(format!("{node} is being maintained: {reason}; wait for its end, or use force"));
         }
         if let Some(reason) = &self.impossible[to] {
             return Some(format!("{node} cannot take the address: {reason}"));

@@ -17,6 +17,7 @@ mod settings;
 mod stranger;
 mod track;
 mod watch;
+mod watched;
 mod witness;
 
 use std::collections::VecDeque;
@@ -276,6 +277,8 @@ impl Engine {
             reason: self.watch.reason(Subject::Node(index)).map(|reason| reason.to_string()),
             not_ready: self.impossible[index].clone(),
             drained: self.drained[index],
+            maintenance: self.watch.maintenance(index).map(str::to_owned),
+            probes: self.watch.probes(index),
             flapping: self.watch.flaps(index, now, &settings.policy),
         });
         Status {

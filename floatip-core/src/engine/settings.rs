@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::WitnessSettings;
+use crate::combination::Role;
 use crate::health::HealthSettings;
 use crate::mover::Capabilities;
 use crate::node::{FloatingIp, Node};
@@ -13,6 +14,8 @@ use crate::policy::Policy;
 pub struct CheckSettings {
     /// The kind of probe, for events.
     pub kind: &'static str,
+    /// What its verdicts are good for.
+    pub role: Role,
     /// Timing and thresholds.
     pub health: HealthSettings,
     /// Whether it runs against the nodes' own hosts.

@@ -51,7 +51,13 @@ struct Bench {
 impl Bench {
     fn new(leased: bool) -> Self {
         let now = Instant::now();
-        let check = CheckSettings { kind: "tcp", health: HealthSettings::default(), direct: true, verifies: true };
+        let check = CheckSettings {
+            kind: "tcp",
+            role: crate::Role::Decides,
+            health: HealthSettings::default(),
+            direct: true,
+            verifies: true,
+        };
         let settings = Settings {
             floating_ip: FloatingIp::new("ftp", "10.0.0.30").unwrap(),
             nodes: vec![Node::new("a", "10.0.0.1").unwrap(), Node::new("b", "10.0.0.2").unwrap()],

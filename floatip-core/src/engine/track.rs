@@ -26,6 +26,8 @@ pub(crate) struct Track {
     newest_healthy: Option<Instant>,
     newest_failed: Option<Instant>,
     reason: Option<Reason>,
+    /// A single verdict has turned the target down.
+    conclusive: bool,
     outstanding: Vec<(ProbeId, Instant)>,
     latest_start: Option<Instant>,
     /// Probes begun before this say nothing any more.
@@ -50,6 +52,7 @@ impl Track {
             newest_healthy: None,
             newest_failed: None,
             reason: None,
+            conclusive: false,
             outstanding: Vec::new(),
             latest_start: None,
             void_before: None,
@@ -67,6 +70,11 @@ impl Track {
     /// The newest failure's reason, while it still counts.
     pub(crate) fn reason(&self) -> Option<&Reason> {
         self.reason.as_ref().filter(|_| self.newest_failed.is_some() && self.newest_failed > self.newest_healthy)
+    }
+
+    /// True if a single verdict has turned the target down, and it has not come up since.
+    pub(crate) fn is_conclusive(&self) -> bool {
+        self.conclusive
     }
 
     pub(crate) fn failures(&self) -> u32 {
@@ -218,6 +226,7 @@ impl Track {
             self.successes.push(started);
             if self.successes.len() >= self.settings.rise as usize {
                 self.health = Health::Healthy;
+                self.conclusive = false;
                 self.successes.clear();
             }
         }
@@ -247,6 +256,7 @@ impl Track {
         }
         if conclusive {
             self.health = Health::Unhealthy;
+            self.conclusive = true;
         }
     }
 
@@ -288,6 +298,7 @@ impl Track {
 
     fn forget(&mut self) {
         self.health = Health::Unknown;
+        self.conclusive = false;
         self.failures.clear();
         self.first_failure = None;
         self.successes.clear();

@@ -3,13 +3,14 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use super::track::{ProbeId, Track};
-use super::{CheckSettings, Settings};
+use super::Settings;
+use super::track::ProbeId;
+use super::watched::Watched;
 use crate::event::EventKind;
 use crate::node::{Host, Node};
-use crate::policy::{Flaps, Policy};
+use crate::policy::Policy;
 use crate::probe::{Verdict, Via};
-use crate::status::Health;
+use crate::status::{Health, ProbeStatus};
 
 /// What a probe is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,61 +27,6 @@ impl Subject {
             Self::Node(_) => Via::Direct,
             Self::Address => Via::Floating,
         }
-    }
-}
-
-/// One check of one subject.
-#[derive(Debug)]
-struct Line {
-    check: usize,
-    track: Track,
-    error: Option<String>,
-    warnings: Vec<String>,
-}
-
-/// All checks of one subject, and their combination.
-#[derive(Debug)]
-struct Watched {
-    lines: Vec<Line>,
-    health: Health,
-    healthy_since: Option<Instant>,
-    flaps: Flaps,
-}
-
-impl Watched {
-    fn new(checks: &[CheckSettings], wanted: impl Fn(&CheckSettings) -> bool, origin: Instant, salt: u64) -> Self {
-        let lines = checks
-            .iter()
-            .enumerate()
-            .filter(|(_, check)| wanted(check))
-            .map(|(index, check)| Line {
-                check: index,
-                track: Track::new(
-                    check.health,
-                    origin + share(check.health.fast_interval, salt),
-                    origin + share(check.health.interval, salt),
-                ),
-                error: None,
-                warnings: Vec::new(),
-            })
-            .collect();
-        Self { lines, health: Health::Unknown, healthy_since: None, flaps: Flaps::default() }
-    }
-
-    /// All checks must be healthy; one that is down is enough to be down.
-    fn combined(&self) -> Health {
-        if self.lines.iter().any(|line| line.track.health() == Health::Unhealthy) {
-            Health::Unhealthy
-        } else if !self.lines.is_empty() && self.lines.iter().all(|line| line.track.health() == Health::Healthy) {
-            Health::Healthy
-        } else {
-            Health::Unknown
-        }
-    }
-
-    fn failing(&self) -> Option<&Line> {
-        let down = self.lines.iter().find(|line| line.track.health() == Health::Unhealthy);
-        down.or_else(|| self.lines.iter().find(|line| line.track.reason().is_some()))
     }
 }
 
@@ -132,7 +78,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(settings: &Settings, served: bool) -> Self {
-        let Settings { nodes, checks, origin, seed, .. } = settings;
+        let Settings { nodes, seed, .. } = settings;
         // The same target has the same phase in every floating IP of a process, so that it is probed once for all.
         let salt = |host: &Host| {
             let mut hasher = DefaultHasher::new();
@@ -140,8 +86,8 @@ impl Watch {
             hasher.finish()
         };
         Self {
-            nodes: nodes.iter().map(|node| Watched::new(checks, |c| c.direct, *origin, salt(&node.host))).collect(),
-            address: Watched::new(checks, |c| c.verifies, *origin, salt(&settings.floating_ip.address)),
+            nodes: nodes.iter().map(|node| Watched::new(settings, |c| c.direct, salt(&node.host))).collect(),
+            address: Watched::new(settings, |c| c.verifies, salt(&settings.floating_ip.address)),
             local: nodes.iter().map(|node: &Node| node.local).collect(),
             witnessed: !settings.witnesses.is_empty(),
             lacks_witness: false,
@@ -197,29 +143,37 @@ impl Watch {
 
     /// When the last healthy probe of a node began: the measure of who was well most lately.
     pub(crate) fn last_healthy(&self, node: usize) -> Option<Instant> {
-        self.nodes[node].lines.iter().filter_map(|line| line.track.newest_healthy()).min()
+        self.nodes[node].last_healthy()
     }
 
     /// When the node's newest failed probe began.
     pub(crate) fn last_failed(&self, node: usize) -> Option<Instant> {
-        let failing = |line: &&Line| line.track.health() != Health::Healthy;
-        self.nodes[node].lines.iter().filter(failing).filter_map(|line| line.track.newest_failed()).max()
+        self.nodes[node].last_failed()
     }
 
     /// When the node's current row of failures began.
     pub(crate) fn first_failure(&self, node: usize) -> Option<Instant> {
-        self.nodes[node].lines.iter().filter_map(|line| line.track.first_failure()).min()
+        self.nodes[node].first_failure()
     }
 
     /// True if something points to a failure of the node.
     pub(crate) fn is_suspect(&self, node: usize, now: Instant) -> bool {
-        let watched = &self.nodes[node];
-        watched.health == Health::Unhealthy || watched.lines.iter().any(|line| line.track.is_suspect(now))
+        self.nodes[node].is_suspect(now)
+    }
+
+    /// Why somebody maintains the node, if a check says so.
+    pub(crate) fn maintenance(&self, node: usize) -> Option<&str> {
+        self.nodes[node].maintenance()
+    }
+
+    /// Each check of a node.
+    pub(crate) fn probes(&self, node: usize) -> Vec<ProbeStatus> {
+        self.nodes[node].probes()
     }
 
     /// True if the address can be probed at all.
     pub(crate) fn verifies(&self) -> bool {
-        !self.address.lines.is_empty()
+        self.address.deciding().next().is_some()
     }
 
     /// True if the service has ever answered through the address.
@@ -263,23 +217,15 @@ impl Watch {
 
     /// What probes of `subject` that began at `since` or later say.
     pub(crate) fn evidence(&self, subject: Subject, since: Instant) -> Evidence {
-        let lines = &self.subject(subject).lines;
-        if lines.iter().any(|line| line.track.failed_since(since)) {
-            Evidence::Failed
-        } else if !lines.is_empty() && lines.iter().all(|line| line.track.healthy_since(since)) {
-            Evidence::Healthy
-        } else if lines.iter().any(|line| !line.track.healthy_since(since) && line.track.outstanding_since(since)) {
-            Evidence::Pending
-        } else {
-            Evidence::Missing
-        }
+        self.subject(subject).evidence(since)
     }
 
     /// Begins a probe of every check of `subject` that has had none since `since`.
     pub(crate) fn demand(&mut self, subject: Subject, since: Instant, now: Instant) {
         for index in 0..self.subject(subject).lines.len() {
-            let track = &self.subject(subject).lines[index].track;
-            if !track.started_since(since) && track.has_room_in_step() {
+            let line = &self.subject(subject).lines[index];
+            let track = &line.track;
+            if line.decides() && !track.started_since(since) && track.has_room_in_step() {
                 self.begin(subject, index, now);
             }
         }
@@ -357,12 +303,15 @@ impl Watch {
             Ok(verdict) => {
                 line.error = None;
                 let dropped = line.track.end(id, started, &verdict, in_step);
+                line.note(started, &verdict);
+                let decides = line.decides();
                 let news: Vec<_> = verdict.warnings.iter().filter(|w| !line.warnings.contains(w)).cloned().collect();
                 line.warnings = verdict.warnings.clone();
                 self.dropped.extend(dropped);
                 let warned = |warning| EventKind::ProbeWarned { node: node.clone(), probe, warning };
                 self.events.extend(news.into_iter().map(warned));
                 match (subject, verdict.is_healthy()) {
+                    _ if !decides => {}
                     (Subject::Address, true) => self.served = true,
                     // Clients are not served: is it the holder?
                     (Subject::Address, false) => {
@@ -420,6 +369,7 @@ impl Watch {
             if (before, after) == (Health::Healthy, Health::Unhealthy) {
                 watched.flaps.note(now);
             }
+            self.events.extend(watched.take_news(&id));
             if before != after {
                 self.events.extend(match after {
                     Health::Healthy => Some(EventKind::NodeCameUp { node: id }),
@@ -531,20 +481,20 @@ impl Watch {
     /// ask for fresher evidence than what is about to come, and so for ever where an answer takes longer than an interval.
     fn awaits_step(&self, holder: usize) -> bool {
         let watched = &self.nodes[holder];
-        let Some(newest) = watched.lines.iter().filter_map(|line| line.track.latest_start()).max() else {
+        let Some(newest) = watched.deciding().filter_map(|line| line.track.latest_start()).max() else {
             return false;
         };
         let others =
             self.nodes.iter().enumerate().filter(|(node, other)| *node != holder && other.health != Health::Unhealthy);
-        let mut in_step = others.map(|(_, other)| other).chain([&self.address]).flat_map(|other| &other.lines);
+        let mut in_step = others.map(|(_, other)| other).chain([&self.address]).flat_map(Watched::deciding);
         watched.health == Health::Unhealthy && in_step.any(|line| line.track.outstanding_since(newest))
     }
 
     /// When the holder's newest probe began, if the others shall have one that began no earlier.
     pub(crate) fn newest_start_in_step(&self, holder: usize, now: Instant) -> Option<Instant> {
-        let lines = &self.nodes[holder].lines;
-        let wanted = self.is_suspect(holder, now) || lines.iter().any(|line| line.track.falls_at_once());
-        lines.iter().filter_map(|line| line.track.latest_start()).max().filter(|_| wanted)
+        let lines = || self.nodes[holder].deciding();
+        let wanted = self.is_suspect(holder, now) || lines().any(|line| line.track.falls_at_once());
+        lines().filter_map(|line| line.track.latest_start()).max().filter(|_| wanted)
     }
 
     /// When the next probe is due or the next verdict becomes too old.

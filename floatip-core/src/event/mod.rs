@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
+use crate::combination::Role;
 use crate::lease::Epoch;
 use crate::mover::Token;
 use crate::node::NodeId;
@@ -56,7 +57,7 @@ pub enum Cause {
     Switchover,
     /// A preferred node has been well for long enough.
     Failback,
-    /// An operator drained the holder.
+    /// An operator drained the holder, or a check says that somebody maintains it.
     Drain,
     /// Nobody held the address, or a stranger did; or a move of an earlier run was left half done.
     Rescue,
@@ -172,6 +173,36 @@ pub enum EventKind {
     },
     /// Nothing recent enough is known about a node any more.
     NodeBecameUnknown {
+        /// The node.
+        node: NodeId,
+    },
+    /// A check of a node is down while the node is not: it does not count, or others suffice.
+    CheckWentDown {
+        /// The node.
+        node: NodeId,
+        /// The kind of probe.
+        probe: &'static str,
+        /// What its verdicts are good for.
+        role: Role,
+        /// The newest reason.
+        reason: Reason,
+    },
+    /// That check is healthy again.
+    CheckCameUp {
+        /// The node.
+        node: NodeId,
+        /// The kind of probe.
+        probe: &'static str,
+    },
+    /// A check says that somebody maintains the node: it is no candidate, and the address leaves it.
+    MaintenanceBegan {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        reason: String,
+    },
+    /// No check says any more that somebody maintains the node.
+    MaintenanceEnded {
         /// The node.
         node: NodeId,
     },

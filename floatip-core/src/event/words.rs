@@ -11,6 +11,7 @@ impl EventKind {
         match self {
             Self::NodeWentDown { .. }
             | Self::NodeBecameUnknown { .. }
+            | Self::CheckWentDown { .. }
             | Self::ProbeErrored { .. }
             | Self::ProbeWarned { .. }
             | Self::AddressFoundFree {}
@@ -41,6 +42,9 @@ impl EventKind {
             | Self::ClockJumped { .. }
             | Self::StateNotSaved { .. } => true,
             Self::NodeCameUp { .. }
+            | Self::CheckCameUp { .. }
+            | Self::MaintenanceBegan { .. }
+            | Self::MaintenanceEnded { .. }
             | Self::HolderChanged { .. }
             | Self::ProviderReadable {}
             | Self::AddressReachable {}
@@ -79,6 +83,14 @@ impl fmt::Display for EventKind {
             Self::NodeWentDown { node, failures, reason } => {
                 write!(f, "{node} went down after {failures} failed probes: {reason}")
             }
+            Self::CheckWentDown { node, probe, reason, .. } => {
+                write!(f, "the {probe} check of {node} went down, which does not turn the node down: {reason}")
+            }
+            Self::CheckCameUp { node, probe } => write!(f, "the {probe} check of {node} is well again"),
+            Self::MaintenanceBegan { node, reason } => {
+                write!(f, "{node} is being maintained, so it is no candidate: {reason}")
+            }
+            Self::MaintenanceEnded { node } => write!(f, "{node} is no longer being maintained"),
             Self::NodeCameUp { node } => write!(f, "{node} came up"),
             Self::NodeBecameUnknown { node } => write!(f, "{node} became unknown: no verdict is recent enough"),
             Self::ProbeErrored { node, probe, error, .. } => {

@@ -564,7 +564,8 @@ impl Purpose {
 }
 
 fn check_settings(check: &crate::setup::Check) -> CheckSettings {
-    CheckSettings { kind: check.probe.kind(), health: check.health, direct: check.direct, verifies: check.verifies }
+    let crate::setup::Check { probe, role, health, direct, verifies } = check;
+    CheckSettings { kind: probe.kind(), role: *role, health: *health, direct: *direct, verifies: *verifies }
 }
 
 fn witness_settings(witness: &Witness) -> WitnessSettings {

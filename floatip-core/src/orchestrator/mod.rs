@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
 
+use crate::combination::Role;
 use crate::durable::Durable;
 use crate::event::Event;
 use crate::setup::Setup;
@@ -161,7 +162,10 @@ fn fault(setup: &Setup) -> Option<String> {
     let missing = [
         (setup.nodes.is_empty(), "it has no node"),
         (setup.movers.is_empty(), "it has no mover"),
-        (!setup.checks.iter().any(|check| check.direct), "it has no check of the nodes' own hosts"),
+        (
+            !setup.checks.iter().any(|check| check.direct && check.role == Role::Decides),
+            "it has no check of the nodes' own hosts that decides",
+        ),
     ];
     let missing = missing.into_iter().find_map(|(missing, what)| missing.then_some(what));
     let checks = || setup.checks.iter().find_map(|check| check.health.fault());

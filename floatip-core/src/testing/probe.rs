@@ -23,6 +23,10 @@ pub enum Answer {
     Unhealthy(Reason),
     /// It does not, and no further verdict is needed.
     Conclusive(Reason),
+    /// The node does its work, and somebody maintains it.
+    Maintained,
+    /// The node is at its limit.
+    Busy,
     /// Nothing: the probe times out at the stage `connect`.
     Hang,
     /// Nothing, and the probe does not keep its own deadline either, against its contract.
@@ -51,6 +55,8 @@ impl Answer {
         Box::pin(async move {
             match self {
                 Self::Healthy => Ok(Verdict::healthy()),
+                Self::Maintained => Ok(Verdict::healthy().in_maintenance("scripted")),
+                Self::Busy => Ok(Verdict::busy("scripted")),
                 Self::Unhealthy(reason) => Ok(Verdict::unhealthy(reason)),
                 Self::Conclusive(reason) => Ok(Verdict::unhealthy(reason).conclusive()),
                 Self::Hang | Self::HangForEver => std::future::pending().await,
@@ -66,7 +72,14 @@ impl Answer {
 
     fn keeps_deadline(&self) -> bool {
         match self {
-            Self::Healthy | Self::Unhealthy(_) | Self::Conclusive(_) | Self::Hang | Self::Broken | Self::Panic => true,
+            Self::Maintained
+            | Self::Busy
+            | Self::Healthy
+            | Self::Unhealthy(_)
+            | Self::Conclusive(_)
+            | Self::Hang
+            | Self::Broken
+            | Self::Panic => true,
             Self::HangForEver => false,
             Self::After(_, answer) => answer.keeps_deadline(),
         }

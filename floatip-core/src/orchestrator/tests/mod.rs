@@ -1,6 +1,7 @@
 //! Behaviour of the engine and its driver together, against the in-memory parts, on paused time.
 
 mod calls;
+mod combination;
 mod commands;
 mod drift;
 mod fallback;
