@@ -34,6 +34,15 @@ pub(crate) enum Failure {
     Prober(ProbeError),
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Target(reason) => reason.fmt(f),
+            Self::Prober(error) => error.fmt(f),
+        }
+    }
+}
+
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
         Self::Target(reason)

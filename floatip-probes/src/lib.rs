@@ -37,13 +37,9 @@ mod ftp;
 mod hex;
 #[cfg(feature = "http")]
 mod http;
-#[cfg(feature = "ftp")]
-mod passive;
 #[cfg(feature = "ping")]
 mod ping;
 mod progress;
-#[cfg(feature = "ftp")]
-mod reply;
 #[cfg(feature = "network")]
 mod resolve;
 mod secret;
@@ -51,7 +47,6 @@ mod setting;
 #[cfg(feature = "tcp")]
 mod tcp;
 #[cfg(feature = "rustls")]
-#[allow(dead_code, reason = "the checks by TLS are about to use it")]
 mod tls_client;
 
 #[cfg(feature = "dns")]
@@ -61,7 +56,7 @@ pub use exec::ExecProbe;
 #[cfg(feature = "file")]
 pub use file::FileProbe;
 #[cfg(feature = "ftp")]
-pub use ftp::{FtpProbe, ListPath};
+pub use ftp::{Canary, DataMode, FtpProbe, Line, ListPath, PassiveMismatch, Speaker, TlsMode};
 #[cfg(feature = "http")]
 pub use http::{HttpProbe, StatusSet};
 #[cfg(feature = "ping")]

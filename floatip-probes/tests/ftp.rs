@@ -6,7 +6,7 @@ use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 use floatip_core::{HealthProbe, Host, NodeId, ProbeError, Reason, Target, Verdict, Via};
-use floatip_probes::{FtpProbe, ListPath, Secret};
+use floatip_probes::{FtpProbe, ListPath, PassiveMismatch, Secret};
 use ports::{listener, mute_port};
 use script::{Session, server};
 use tokio::io::AsyncWriteExt;
@@ -133,9 +133,17 @@ async fn a_connection_reset_during_the_login_is_lost_there() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_too_busy_rejects_with_its_code_and_words() {
+async fn a_server_at_its_limit_is_busy_and_not_down() {
     let (address, _played) = server(|mut session| async move { session.say("421 Too many users.").await }).await;
-    let expected = Reason::Rejected { stage: "banner".into(), code: 421, detail: "Too many users.".into() };
+    let verdict = check(ftp(), address).await;
+    assert!(verdict.is_healthy() && verdict.busy, "{verdict:?}");
+    assert_eq!(verdict.warnings, ["busy: Too many users."]);
+}
+
+#[tokio::test]
+async fn a_server_that_shuts_down_rejects_with_its_code_and_words() {
+    let (address, _played) = server(|mut session| async move { session.say("421 Shutting down.").await }).await;
+    let expected = Reason::Rejected { stage: "banner".into(), code: 421, detail: "Shutting down.".into() };
     assert_eq!(check(ftp(), address).await.reason, Some(expected));
 }
 
@@ -314,20 +322,31 @@ async fn leads_away() -> SocketAddr {
     address
 }
 
+const ELSEWHERE: &str =
+    "the server advertises 127.9.9.9 for data connections: clients through the floating address will hang";
+
 #[tokio::test]
 async fn the_data_connection_goes_to_the_server_that_is_checked() {
-    let verdict = check(listing(), leads_away().await).await;
-    assert_eq!(verdict, Verdict::healthy(), "a node may name the floating address");
+    let node_names_floating = listing().expect_passive([[127, 9, 9, 9].into()]);
+    assert_eq!(check(node_names_floating, leads_away().await).await, Verdict::healthy());
 }
 
 #[tokio::test]
-async fn a_passive_reply_that_leads_away_from_the_floating_address_is_a_warning() {
-    let mut target = target(leads_away().await, AMPLE);
-    target.via = Via::Floating;
-    let verdict = listing().probe(&target).await.unwrap();
-    assert!(verdict.is_healthy());
-    let expected = "PASV names 127.9.9.9, not 127.0.0.1: clients that believe it open their data connection there";
-    assert_eq!(verdict.warnings, [expected]);
+async fn a_passive_reply_that_leads_clients_elsewhere_is_a_warning() {
+    for via in [Via::Direct, Via::Floating] {
+        let mut target = target(leads_away().await, AMPLE);
+        target.via = via;
+        let verdict = listing().probe(&target).await.unwrap();
+        assert!(verdict.is_healthy());
+        assert_eq!(verdict.warnings, [ELSEWHERE]);
+    }
+}
+
+#[tokio::test]
+async fn a_passive_reply_that_leads_clients_elsewhere_is_unhealthy_where_that_is_asked_for() {
+    let strict = listing().passive_mismatch(PassiveMismatch::Unhealthy);
+    let verdict = check(strict, leads_away().await).await;
+    assert_eq!(verdict.reason, Some(Reason::Failed { detail: ELSEWHERE.to_owned() }));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use floatip_core::{Reason, Stage};
 use suppaftp::types::Response;
 use suppaftp::{FtpError, Status};
 
+use super::data::DATA_CHANNEL;
 use crate::Secret;
 use crate::failure::Failure;
 
@@ -33,6 +34,8 @@ pub(crate) fn failure(stage: &'static str, secret: &Secret, error: FtpError) -> 
 fn refusal(stage: Stage, secret: &Secret, reply: &Response) -> Reason {
     let code = code(reply);
     let detail = words(secret, &reply.body);
+    // The client asks for a file, and the server tells of its connection: RFC 959, section 4.2.2.
+    let stage = if matches!(code, 425 | 426) { DATA_CHANNEL.into() } else { stage };
     match code {
         120 | 332 | 400..=599 => Reason::Rejected { stage, code, detail },
         _ => Reason::Unexpected { stage, detail: format!("{code} {detail}") },
