@@ -54,6 +54,7 @@ impl Host {
 /// The network of one test. Two labs may stand side by side; dropping one removes it.
 #[derive(Debug)]
 pub struct Lab {
+    number: u32,
     mon: Namespace,
     ftp1: Namespace,
     ftp2: Namespace,
@@ -81,29 +82,18 @@ impl Lab {
             "link add veni type veth peer name eth1 address 02:00:00:00:11:30",
             "link set veni master br0 up",
         ])?;
-        let host = |name: &str, address: Ipv4Addr| {
-            let host = namespace(name)?;
-            switch.ip([
-                format!("link add v{name} type veth peer name eth0 netns {}", host.name()),
-                format!("link set v{name} master br0 up"),
-            ])?;
-            host.ip([format!("addr add {address}/24 dev eth0"), "link set eth0 up".to_owned()])?;
-            host.set("net/ipv4/ping_group_range", "0 2147483647")?;
-            // In a VPC an interface answers for its own addresses only; Linux would answer for all of its host's.
-            host.set("net/ipv4/conf/all/arp_ignore", "1")?;
-            host.set("net/ipv4/conf/all/arp_announce", "2")?;
-            // Two interfaces in one subnet: replies from the floating address must leave by the interface that has it.
-            host.set("net/ipv4/conf/all/rp_filter", "2")?;
-            host.ip([format!("rule add from {FLOATING} table 1001")])?;
-            anyhow::Ok(host)
-        };
-        Ok(Self {
-            mon: host("mon", MON)?,
-            ftp1: host("ftp1", FTP1)?,
-            ftp2: host("ftp2", FTP2)?,
-            switch,
-            eni: Mutex::new(None),
-        })
+        let join = |name: &str, address: Ipv4Addr| join(&switch, namespace(name)?, name, address);
+        let (mon, ftp1, ftp2) = (join("mon", MON)?, join("ftp1", FTP1)?, join("ftp2", FTP2)?);
+        Ok(Self { number: lab, mon, ftp1, ftp2, switch, eni: Mutex::new(None) })
+    }
+
+    /// Adds a host to the lab's network; it is the caller's.
+    ///
+    /// # Errors
+    /// What `ip` said.
+    pub fn join(&self, name: &str, address: Ipv4Addr) -> Result<Namespace> {
+        let namespace = Namespace::new(format!("{PREFIX}{}-{}-{name}", std::process::id(), self.number))?;
+        join(&self.switch, namespace, name, address)
     }
 
     /// The monitor's namespace.
@@ -154,4 +144,21 @@ impl Lab {
     pub fn holder(&self) -> Option<Host> {
         *lock(&self.eni)
     }
+}
+
+/// Plugs a namespace into the bridge.
+fn join(switch: &Namespace, host: Namespace, name: &str, address: Ipv4Addr) -> Result<Namespace> {
+    switch.ip([
+        format!("link add v{name} type veth peer name eth0 netns {}", host.name()),
+        format!("link set v{name} master br0 up"),
+    ])?;
+    host.ip([format!("addr add {address}/24 dev eth0"), "link set eth0 up".to_owned()])?;
+    host.set("net/ipv4/ping_group_range", "0 2147483647")?;
+    // In a VPC an interface answers for its own addresses only; Linux would answer for all of its host's.
+    host.set("net/ipv4/conf/all/arp_ignore", "1")?;
+    host.set("net/ipv4/conf/all/arp_announce", "2")?;
+    // Two interfaces in one subnet: replies from the floating address must leave by the interface that has it.
+    host.set("net/ipv4/conf/all/rp_filter", "2")?;
+    host.ip([format!("rule add from {FLOATING} table 1001")])?;
+    Ok(host)
 }

@@ -16,6 +16,7 @@ pub mod loopback;
 pub mod moto;
 pub mod need;
 pub mod netns;
+pub mod overlay;
 pub mod process;
 pub mod reaper;
 pub mod suite;

@@ -17,6 +17,7 @@ use floatip_tests::floatip::{Desk, Monitor};
 use floatip_tests::lab::{FLOATING, FTP1, FTP2, Host, Lab};
 use floatip_tests::lab_plane::LabPlane;
 use floatip_tests::need::Need;
+use floatip_tests::overlay::{self, OVERLAY, Overlay, OverlayPlane, PRIVATE_IP, TABLES};
 use floatip_tests::suite::Suite;
 
 const LAB: &[Need] = &[Need::Lab];
@@ -53,6 +54,13 @@ fn main() -> ExitCode {
         })
         .test("a_switchover_moves_the_address_between_healthy_daemons", FTP, LIMIT, switchover)
         .test("a_monitor_without_a_network_moves_nothing", FTP, LIMIT, isolated)
+        .test("eni_cannot_reach_a_node_in_another_zone_and_says_so", FTP, LIMIT, || {
+            confined("eni", FLOATING_ENI, "an interface cannot leave its zone; choose an instance in eu-test-1a")
+        })
+        .test("private_ip_cannot_reach_a_node_in_another_zone_and_says_so", FTP, LIMIT, || {
+            confined("private-ip", PRIVATE_IP, "an address cannot leave its subnet")
+        })
+        .test("route_fails_over_to_a_node_in_another_zone", FTP, LIMIT, across_zones)
         .run()
 }
 
@@ -247,6 +255,10 @@ fn cloud(lab: &Arc<Lab>) -> Result<Cloud> {
 
 /// What an operator of this lab would write.
 fn desk<'a>(lab: &'a Lab, cloud: &Cloud) -> Result<Desk<'a>> {
+    desk_of(lab, cloud, FLOATING, &format!("kind = \"eni\"\nnetwork_interface = \"{INTERFACE}\""))
+}
+
+fn desk_of<'a>(lab: &'a Lab, cloud: &Cloud, address: Ipv4Addr, mover: &str) -> Result<Desk<'a>> {
     let config = format!(
         r#"
 [aws]
@@ -254,10 +266,9 @@ region = "{REGION}"
 endpoint_url = "{}"
 [[floating_ip]]
 name = "ftp"
-address = "{FLOATING}"
+address = "{address}"
 [floating_ip.mover]
-kind = "eni"
-network_interface = "{INTERFACE}"
+{mover}
 [[floating_ip.node]]
 name = "ftp1"
 instance = "{INSTANCE1}"
@@ -356,5 +367,66 @@ fn isolated() -> Result<()> {
     desk.await_status(AMPLE, |status| status["state"] == "serving" && status["holder"] == "ftp1")?;
     ensure!(lab.holder() == Some(Host::Ftp1), "the interface is on {:?}", lab.holder());
     ensure!(!monitor.events()?.iter().any(|event| event["event"] == "move_started"), "{}", monitor.story());
+    ended(&monitor)
+}
+
+/// The moving interface's own address in the cloud with two zones.
+const FLOATING_ENI: Ipv4Addr = Ipv4Addr::new(172, 16, 11, 12);
+
+/// The other node is in another zone, where `kind` cannot bring the address: it is no candidate, and the reason is told.
+fn confined(kind: &str, address: Ipv4Addr, reason: &str) -> Result<()> {
+    let lab = Lab::new()?;
+    let (first, _second) = (Daemon::start(&lab, Host::Ftp1)?, Daemon::start(&lab, Host::Ftp2)?);
+    let cloud = Cloud::start(Some(lab.mon()), overlay::world(), Timings::default(), None)?;
+    let interface = format!("network_interface = \"{INTERFACE}\"");
+    let mover = format!("kind = \"{kind}\"\n{}", if kind == "eni" { &interface } else { "" });
+    let desk = desk_of(&lab, &cloud, address, &mover)?;
+    let monitor = desk.monitor()?;
+    let refused = monitor.await_named("candidate_not_ready", AMPLE)?;
+    ensure!(refused["node"] == "ftp2", "{refused}");
+    let told = refused["reason"].as_str().context("a reason")?;
+    println!("{kind}: {told}");
+    ensure!(told.contains(reason), "{told}");
+    first.kill()?;
+    monitor.await_named("no_candidate", AMPLE)?;
+    ensure!(!monitor.events()?.iter().any(|event| event["event"] == "move_started"), "{}", monitor.story());
+    ended(&monitor)
+}
+
+fn across_zones() -> Result<()> {
+    let lab = Lab::new()?;
+    let (first, _second) = (Daemon::start(&lab, Host::Ftp1)?, Daemon::start(&lab, Host::Ftp2)?);
+    let overlay = Arc::new(Overlay::new(&lab)?);
+    let timings = Timings::default().route_propagation(ATTACH);
+    let plane = Arc::new(OverlayPlane(overlay.clone()));
+    let cloud = Cloud::start(Some(lab.mon()), overlay::world(), timings, Some(plane))?;
+    let tables = TABLES.map(|table| format!("\"{table}\"")).join(", ");
+    let desk = desk_of(&lab, &cloud, OVERLAY, &format!("kind = \"route\"\nroute_tables = [{tables}]"))?;
+    let monitor = desk.serving_monitor()?;
+    let address = SocketAddr::from((OVERLAY, 21));
+    let client = Client::start(Some(lab.mon()), address)?;
+    client.await_greeting("ftp1", AMPLE)?;
+
+    first.kill()?;
+
+    client.await_greeting("ftp2", AMPLE * 3).with_context(|| monitor.story())?;
+    monitor.await_named("move_finished", AMPLE)?;
+    let names = login_and_list(Some(lab.mon()), address, USER, PASSWORD, AMPLE)?;
+    ensure!(names == ["node-ftp2.txt"], "{names:?}");
+    ensure!(overlay.holder() == Some(Host::Ftp2), "it leads to {:?}", overlay.holder());
+    let destination = format!("{OVERLAY}/32");
+    let world = cloud.simulator().world();
+    for table in TABLES {
+        let carrier = world.carrier_of_route(table, &destination);
+        ensure!(carrier == Some(INSTANCE2), "{table} leads to {carrier:?}");
+    }
+    let outage = client.outage("ftp1", "ftp2")?;
+    let bound = INTERVAL + decision_bound() + ATTACH.mul_f64(1.05) + ALLOWANCE;
+    println!(
+        "route across zones: outage {:.3} s (bound {:.3} s)",
+        outage.duration().as_secs_f64(),
+        bound.as_secs_f64()
+    );
+    ensure!(outage.duration() <= bound, "the outage was too long\n{}", monitor.story());
     ended(&monitor)
 }

@@ -366,3 +366,16 @@ async fn a_setup_that_cannot_work_is_refused() {
     let apart = [("a", instance().private_ip(other_ip)), ("b", instance().private_ip(ip))];
     assert_eq!(build(ALLOCATION, &apart), Ok(()));
 }
+
+#[tokio::test]
+async fn an_address_leads_to_a_secondary_private_address_of_its_node() {
+    let second = "172.16.11.21".parse().unwrap();
+    let (simulator, ec2) = instant(on_ftp_1().secondary_private_ip(&primary_of(INSTANCE_2), "172.16.11.21")).await;
+    let builder = EipMover::builder(ec2, ALLOCATION).instance(node("ftp-1"), INSTANCE_1);
+    let mover = builder.node(node("ftp-2"), EipNode::new().instance(INSTANCE_2).private_ip(second)).build().unwrap();
+    assert_eq!(mover.ready(&node("ftp-2")).await.unwrap(), Readiness::Ready);
+    let seen = mover.locate().await.unwrap();
+    mover.claim(&node("ftp-2"), &seen).await.unwrap();
+    assert_eq!(association(&simulator).unwrap().private_ip, second);
+    assert_eq!(mover.locate().await.unwrap().holder(), Some(&node("ftp-2")));
+}

@@ -380,3 +380,44 @@ async fn a_setup_that_cannot_work_is_refused() {
     assert_eq!(new(INTERFACE, 1, &[("a", INSTANCE_1), ("a", INSTANCE_2)]), Err(SetupError::DuplicateNode(node("a"))));
     assert!(matches!(new(INTERFACE, 1, &[("a", INSTANCE_1), ("b", INSTANCE_1)]), Err(SetupError::SameHolder { .. })));
 }
+
+#[tokio::test]
+async fn a_stopped_instance_holds_the_interface_and_can_be_released_and_claimed_from() {
+    let (simulator, ec2) = instant(on_ftp_1()).await;
+    let mover = mover(&ec2);
+    simulator.console().stop(INSTANCE_1).unwrap();
+    let seen = mover.locate().await.unwrap();
+    assert_eq!(seen.holder(), Some(&node("ftp-1")), "its health is the probes' matter");
+    mover.release(&seen, ReleaseMode::Graceful).await.unwrap();
+    mover.claim(&node("ftp-2"), &Placement::Free).await.unwrap();
+    assert_eq!(holder(&simulator).as_deref(), Some(INSTANCE_2));
+}
+
+#[tokio::test]
+async fn an_interface_that_has_outlived_its_instance_is_free_and_one_that_went_with_it_not_found() {
+    for (delete, what) in [(false, "ok"), (true, "not found")] {
+        let (simulator, ec2) = instant(on_ftp_1()).await;
+        let mover = mover(&ec2);
+        simulator.console().delete_on_termination(INTERFACE, delete).unwrap();
+        simulator.console().terminate(INSTANCE_1).unwrap();
+        let placement = mover.locate().await;
+        assert!(delete || matches!(placement, Ok(Placement::Free)), "{placement:?}");
+        assert_eq!(class(placement), what);
+    }
+}
+
+#[tokio::test]
+async fn an_interface_that_carries_an_address_moves_with_it_whatever_its_family() {
+    for address in ["172.16.11.30", "fd00:11::30"] {
+        let world = on_ftp_1().subnet_ipv6("subnet-a", "fd00:11::/64").ipv6_address(INTERFACE, "fd00:11::30");
+        let (simulator, ec2) = instant(world).await;
+        let address = address.parse().unwrap();
+        let mover = mover(&ec2).carries(address);
+        assert_eq!(mover.ready(&node("ftp-2")).await.unwrap(), Readiness::Ready);
+        let seen = mover.locate().await.unwrap();
+        assert_eq!(seen.holder(), Some(&node("ftp-1")));
+        mover.release(&seen, ReleaseMode::Graceful).await.unwrap();
+        mover.claim(&node("ftp-2"), &Placement::Free).await.unwrap();
+        assert_eq!(simulator.world().carrier_of(address), Some(INSTANCE_2));
+    }
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 use floatip_aws::simulator::{Action, Fault, Outcome, Scope, When};
 use floatip_core::{EventKind, State};
 use rig::{Kind, Rig};
+use tokio::task::JoinSet;
 
 const ALL: [Kind; 6] = [Kind::Eni, Kind::Eip, Kind::StrictEip, Kind::PrivateIp, Kind::Ipv6, Kind::Route];
 /// Those whose point of no return comes before the target has the address.
@@ -25,11 +26,11 @@ async fn lands(kind: Kind, faults: impl Fn(&Rig)) -> Rig {
 }
 
 /// Lets a fault strike the next call that takes the address, and the next that gives it.
-fn once(fault: Fault) -> impl Fn(&Rig) {
+fn once(fault: Fault) -> impl Fn(&Rig) + Clone {
     times(fault, 1)
 }
 
-fn times(fault: Fault, count: u32) -> impl Fn(&Rig) {
+fn times(fault: Fault, count: u32) -> impl Fn(&Rig) + Clone {
     move |rig| {
         let mut actions = vec![rig.kind.take(), rig.kind.give()];
         actions.dedup();
@@ -39,9 +40,19 @@ fn times(fault: Fault, count: u32) -> impl Fn(&Rig) {
     }
 }
 
-async fn all_land(faults: impl Fn(&Rig)) {
-    for kind in ALL {
-        lands(kind, &faults).await.stop().await;
+async fn all_land(faults: impl Fn(&Rig) + Clone + Send + Sync + 'static) {
+    each(ALL, |kind| {
+        let faults = faults.clone();
+        async move { lands(kind, faults).await.stop().await }
+    })
+    .await;
+}
+
+/// Runs what is mostly waiting for each of the kinds, side by side.
+async fn each<F: Future<Output = ()> + Send + 'static>(kinds: impl IntoIterator<Item = Kind>, run: impl Fn(Kind) -> F) {
+    let mut running: JoinSet<()> = kinds.into_iter().map(run).collect();
+    while let Some(ended) = running.join_next().await {
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     }
 }
 
@@ -56,12 +67,13 @@ async fn throttled_requests_are_repeated_until_the_address_lands() {
 
 #[tokio::test]
 async fn a_lost_reply_is_found_out_by_reading() {
-    for kind in ALL {
+    each(ALL, |kind| async move {
         let rig = lands(kind, once(Fault::ReplyLost)).await;
         let takes = rig.simulator.journal().of(kind.take());
         assert_eq!(takes.len(), 1, "what was applied was requested again: {takes:?}");
         rig.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -76,17 +88,18 @@ async fn an_internal_error_is_repeated() {
 
 #[tokio::test]
 async fn a_request_that_was_applied_but_answered_500_is_not_repeated() {
-    for kind in ALL {
+    each(ALL, |kind| async move {
         let rig = lands(kind, once(Fault::AppliedThenInternalError)).await;
         let takes = rig.simulator.journal().of(kind.take());
         assert_eq!(takes.len(), 1, "what was applied was requested again: {takes:?}");
         rig.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn stale_reads_delay_a_move_and_do_not_lead_it_astray() {
-    for kind in ALL {
+    each(ALL, |kind| async move {
         let rig = lands(kind, |rig| {
             rig.simulator.faults().set(Scope::Describes, Fault::StaleBy(Duration::from_millis(700)), When::Always);
         })
@@ -94,7 +107,8 @@ async fn stale_reads_delay_a_move_and_do_not_lead_it_astray() {
         let takes = rig.simulator.journal().of(kind.take());
         assert_eq!(takes.len(), 1, "what was applied was requested again: {takes:?}");
         rig.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -115,7 +129,7 @@ async fn a_request_that_is_applied_and_never_answered_is_found_out_by_reading() 
 
 #[tokio::test]
 async fn a_black_hole_during_a_move_delays_it_until_it_ends() {
-    for kind in ALL {
+    each(ALL, |kind| async move {
         let mut rig = Rig::start(kind).await;
         // The request that takes the address falls into the hole, and the next reading after it too.
         let taken = rig.simulator.journal().count(kind.take());
@@ -129,12 +143,13 @@ async fn a_black_hole_during_a_move_delays_it_until_it_ends() {
         rig.assert_way(&["ftp2"]);
         assert!(rig.simulator.journal().count(kind.take()) > taken);
         rig.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_black_hole_after_the_point_of_no_return_delays_the_move_until_it_ends() {
-    for kind in RELEASED_FIRST {
+    each(RELEASED_FIRST, |kind| async move {
         let mut rig = Rig::start(kind).await;
         rig.hold_back();
         rig.kill("ftp1");
@@ -146,12 +161,13 @@ async fn a_black_hole_after_the_point_of_no_return_delays_the_move_until_it_ends
         rig.lands_on("ftp2").await;
         rig.assert_way(&["ftp2"]);
         rig.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_move_that_is_not_permitted_to_begin_fails_loudly_and_changes_nothing() {
-    for kind in ALL {
+    each(ALL, |kind| async move {
         let mut rig = Rig::start(kind).await;
         rig.simulator.faults().set(kind.take(), Fault::Denied, When::Always);
         rig.kill("ftp1");
@@ -162,12 +178,13 @@ async fn a_move_that_is_not_permitted_to_begin_fails_loudly_and_changes_nothing(
         rig.simulator.faults().clear();
         rig.lands_on("ftp2").await;
         rig.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_claim_that_is_not_permitted_is_loudly_stuck_until_it_is() {
-    for kind in RELEASED_FIRST {
+    each(RELEASED_FIRST, |kind| async move {
         let mut rig = Rig::start(kind).await;
         rig.simulator.faults().set(kind.give(), Fault::Denied, When::Always);
         rig.kill("ftp1");
@@ -177,7 +194,8 @@ async fn a_claim_that_is_not_permitted_is_loudly_stuck_until_it_is() {
         rig.lands_on("ftp2").await;
         rig.assert_way(&["ftp2"]);
         rig.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -206,7 +224,7 @@ async fn a_stuck_detach_is_forced() {
 
 #[tokio::test]
 async fn a_holder_that_recovers_before_the_point_of_no_return_keeps_the_address() {
-    for kind in ALL {
+    each(ALL, |kind| async move {
         let mut rig = Rig::start(kind).await;
         rig.simulator.faults().set(kind.take(), Fault::Throttled, When::Always);
         rig.kill("ftp1");
@@ -221,12 +239,13 @@ async fn a_holder_that_recovers_before_the_point_of_no_return_keeps_the_address(
         assert!(taken.iter().all(|call| call.outcome != Outcome::Succeeded), "a healthy holder was moved: {taken:?}");
         rig.assert_way(&[]);
         rig.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_holder_that_recovers_after_the_point_of_no_return_is_moved_from_all_the_same() {
-    for kind in RELEASED_FIRST {
+    each(RELEASED_FIRST, |kind| async move {
         let mut rig = Rig::start(kind).await;
         rig.hold_back();
         rig.kill("ftp1");
@@ -238,12 +257,13 @@ async fn a_holder_that_recovers_after_the_point_of_no_return_is_moved_from_all_t
         rig.lands_on("ftp2").await;
         rig.assert_way(&["ftp2"]);
         rig.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_target_that_dies_under_way_is_replaced_by_another_healthy_node() {
-    for kind in RELEASED_FIRST {
+    each(RELEASED_FIRST, |kind| async move {
         let mut rig = Rig::start_with(kind, 3).await;
         rig.hold_back();
         rig.kill("ftp1");
@@ -255,12 +275,13 @@ async fn a_target_that_dies_under_way_is_replaced_by_another_healthy_node() {
         rig.lands_on("ftp3").await;
         rig.assert_way(&["ftp3"]);
         rig.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_target_that_dies_before_the_point_of_no_return_never_gets_the_address() {
-    for kind in ALL {
+    each(ALL, |kind| async move {
         let mut rig = Rig::start_with(kind, 3).await;
         rig.simulator.faults().set(kind.take(), Fault::Throttled, When::Always);
         rig.kill("ftp1");
@@ -275,12 +296,13 @@ async fn a_target_that_dies_before_the_point_of_no_return_never_gets_the_address
         rig.lands_on("ftp3").await;
         rig.assert_way(&["ftp3"]);
         rig.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_monitor_that_is_cut_off_during_a_move_finishes_it_when_it_is_back() {
-    for kind in ALL {
+    each(ALL, |kind| async move {
         let mut rig = Rig::start(kind).await;
         rig.kill("ftp1");
         rig.event("a move was begun", |it| matches!(it, EventKind::MoveStarted { .. })).await;
@@ -297,7 +319,8 @@ async fn a_monitor_that_is_cut_off_during_a_move_finishes_it_when_it_is_back() {
         .await;
         rig.assert_way(&["ftp2"]);
         rig.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
