@@ -49,7 +49,7 @@ struct Grabbing(Arc<dyn AddressMover>);
 #[async_trait::async_trait]
 impl AddressMover for Grabbing {
     fn capabilities(&self) -> crate::Capabilities {
-        crate::Capabilities::new(crate::Strategy::Overwrite)
+        crate::Capabilities::new(crate::Strategy::Overwrite).precondition(crate::Precondition::Enforced)
     }
 
     fn serves(&self, node: &NodeId) -> bool {
