@@ -1,17 +1,22 @@
 //! The one EC2 client of a process: where its credentials and its region come from, and how long a call may take.
 
+use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::config::{Builder, ProvideCredentials, SharedCredentialsProvider};
-
-use floatip_core::MoveError;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use floatip_core::{MoveError, Urgency};
 
 use crate::credentials::Unhurried;
-use crate::error::Call;
+use crate::error::{Call, Failure};
+use crate::limiter::{Limiter, PATIENCE, now};
+use crate::metrics::CallMetrics;
+use crate::reader::{FleetTag, Line, Reader};
 
 /// How to reach EC2. Everything that is not set comes from the standard chain of the AWS tools: environment variables,
 /// the shared config and credentials files, then the role of the instance (IMDSv2).
@@ -28,6 +33,9 @@ pub struct AwsSettings {
     /// The address of the API, as for an interface endpoint or a simulator. Default: the Region's own, or
     /// `AWS_ENDPOINT_URL_EC2`.
     pub endpoint_url: Option<String>,
+    /// A tag, key and value, that everything that is moved here bears, so that large fleets are read in fewer calls: see
+    /// [`Ec2::fleet_tag`]. Default: none.
+    pub fleet_tag: Option<(String, String)>,
     credentials: Option<SharedCredentialsProvider>,
 }
 
@@ -58,6 +66,13 @@ impl AwsSettings {
         self
     }
 
+    /// Sets the tag that everything that is moved here bears.
+    #[must_use]
+    pub fn fleet_tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.fleet_tag = Some((key.into(), value.into()));
+        self
+    }
+
     /// Sets where credentials come from, instead of the standard chain.
     #[must_use]
     pub fn credentials_provider(mut self, provider: impl ProvideCredentials + 'static) -> Self {
@@ -83,17 +98,22 @@ impl AwsSettings {
         if let Some(credentials) = &self.credentials {
             loader = loader.credentials_provider(credentials.clone());
         }
-        Ec2::build(&loader.load().await, self.endpoint_url.as_deref())
+        let ec2 = Ec2::build(&loader.load().await, self.endpoint_url.as_deref())?;
+        Ok(match &self.fleet_tag {
+            Some((key, value)) => ec2.fleet_tag(key, value),
+            None => ec2,
+        })
     }
 }
 
 impl fmt::Debug for AwsSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { region, profile, endpoint_url, credentials } = self;
+        let Self { region, profile, endpoint_url, fleet_tag, credentials } = self;
         f.debug_struct("AwsSettings")
             .field("region", region)
             .field("profile", profile)
             .field("endpoint_url", endpoint_url)
+            .field("fleet_tag", fleet_tag)
             .field("credentials", &if credentials.is_some() { "given" } else { "standard chain" })
             .finish()
     }
@@ -114,15 +134,35 @@ pub enum ConnectError {
 /// EC2 as the movers call it: each request is sent once, and given up after [`Ec2::CALL_TIMEOUT`].
 ///
 /// A retry by the SDK would hide that a reply was lost, and its quota is shared by every client of the process; the
-/// engine reads again and decides instead. Cheap to clone; clones share connections and credentials.
+/// engine reads again and decides instead. Cheap to clone; clones share connections, credentials, reads and the limits
+/// of the account: build one for each account and Region of a process, and give clones of it to all movers.
+///
+/// # Reads
+/// Reads of one kind of resource are put together, up to 200 in a call. What belongs to a move is sent at once, or shares
+/// a call with what else is asked for within 20 ms of another (100 ms when the account's limit comes near); sweeps wait
+/// 20 ms for company, so that a fleet of n is read in ceil(n / 200) calls. A read is only ever answered from a call that was sent
+/// after it was asked for.
+///
+/// # Limits
+/// EC2 gives each action of an account a number of calls at once and so many more each second. Nine tenths of that are
+/// used, moves first: all else leaves half to them. A call waits up to [`Ec2::TURN_TIMEOUT`] for its turn; if that is
+/// further off, it is handed back as [`MoveError::Deferred`], and its turn is kept until it is asked for again. If EC2
+/// throttles all the same, as others use the account too, that action rests for a random time that grows with each
+/// such answer, up to 8 s, and calls fail with [`MoveError::Throttled`] meanwhile. [`Ec2::metrics`] tells all of it.
+///
+/// # Source
+/// Amazon EC2 developer guide, "Request throttling for the Amazon EC2 API".
 #[derive(Clone)]
 pub struct Ec2 {
-    client: aws_sdk_ec2::Client,
+    line: Line,
+    reader: Arc<Reader>,
 }
 
 impl Ec2 {
     /// How long one call may take, credentials and connection included: 2 s.
     pub const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+    /// How long a call waits at most for its turn under the account's limits before it is sent: 500 ms.
+    pub const TURN_TIMEOUT: Duration = PATIENCE;
     const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
     /// A client of an embedder's own configuration. Its retry and timeout settings are replaced.
@@ -151,7 +191,52 @@ impl Ec2 {
         if let Some(endpoint_url) = endpoint_url {
             builder = builder.endpoint_url(endpoint_url);
         }
-        Ok(Self { client: aws_sdk_ec2::Client::from_conf(builder.build()) })
+        let client = aws_sdk_ec2::Client::from_conf(builder.build());
+        Ok(Self { line: Line { client, limiter: Arc::new(Limiter::new()), tag: None }, reader: Arc::default() })
+    }
+
+    /// Says that everything that is moved through this client bears a tag. Where more than 200 of one kind are wanted at
+    /// once, they are then read by the tag, in pages of 1 000; what turns out not to bear it is read by its id. Useful from
+    /// about 400 floating IPs on, and as long as little else bears the tag. Clones made before do not share reads with
+    /// this one.
+    #[must_use]
+    pub fn fleet_tag(self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        let tag = Some(FleetTag { key: key.into(), value: value.into() });
+        Self { line: Line { tag, ..self.line }, reader: Arc::default() }
+    }
+
+    /// How many calls were sent, spared, throttled and held back so far, by action; those that were never called are
+    /// left out.
+    pub fn metrics(&self) -> Vec<CallMetrics> {
+        self.line.limiter.metrics()
+    }
+
+    /// Waits for the turn of as many requests as are to be sent together by [`send`](Self::send).
+    pub(crate) async fn turn(&self, call: Call<'_>, requests: u32) -> Result<(), MoveError> {
+        let turn = self.line.limiter.turn(call.name(), call.resource(), requests, Urgency::current());
+        turn.await.map_err(|hold| call.held(hold, now()))
+    }
+
+    /// Sends what has its turn.
+    pub(crate) async fn send<T, E>(
+        &self,
+        call: Call<'_>,
+        request: impl Future<Output = Result<T, SdkError<E>>>,
+    ) -> Result<T, MoveError>
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let answer = request.await.map_err(Failure::of);
+        self.line.limiter.answered(call.name(), answer.as_ref().is_err_and(Failure::is_throttled));
+        answer.map_err(|failure| call.told(failure))
+    }
+
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     /// Bounds reads of several calls, told as `call`, by the time that one may take.
@@ -162,14 +247,14 @@ impl Ec2 {
         tokio::time::timeout(Self::CALL_TIMEOUT, reads).await.unwrap_or_else(|elapsed| Err(call.unclear(elapsed)))
     }
 
-    /// The SDK's client, for calls that this crate does not make.
+    /// The SDK's client, for calls that this crate does not make. They do not count towards the limits.
     pub fn sdk(&self) -> &aws_sdk_ec2::Client {
-        &self.client
+        &self.line.client
     }
 
     /// The Region that the calls go to.
     pub fn region(&self) -> &str {
-        self.client.config().region().map_or("", AsRef::as_ref)
+        self.line.client.config().region().map_or("", AsRef::as_ref)
     }
 }
 

@@ -107,15 +107,16 @@ impl EipMover {
     }
 
     async fn associate(&self, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError> {
+        let call = Call::request(ASSOCIATE, &self.allocation);
+        self.ec2.turn(call, 1).await?;
         let target = self.within_a_call(self.prepare(to, seen)).await?;
         let request = self.ec2.sdk().associate_address().allocation_id(&self.allocation);
         let request = request.network_interface_id(target.network_interface).private_ip_address(target.private_ip);
-        let answer = request.allow_reassociation(*seen != Placement::Free).send().await.map_err(|error| {
-            let error = Call::request(ASSOCIATE, &self.allocation).failed(error);
+        let request = request.allow_reassociation(*seen != Placement::Free).send();
+        let answer = self.ec2.send(call, request).await.inspect_err(|error| {
             if matches!(error, MoveError::NotFound { .. } | MoveError::Impossible { .. }) {
                 self.targets().remove(to);
             }
-            error
         })?;
         let token = answer.association_id().map(Token::generation);
         Ok(token.map_or_else(Accepted::without_token, Accepted::with_token))
@@ -135,13 +136,15 @@ impl fmt::Debug for EipMover {
 
 #[async_trait]
 impl AddressMover for EipMover {
-    /// A claim is what is read before, which together takes no longer than one call, and the association.
+    /// A claim is the wait for its turn, what is then read, which together takes no longer than one call, and the
+    /// association.
     fn capabilities(&self) -> Capabilities {
         let (strategy, precondition) = match self.fencing {
             Fencing::Overwrite => (Strategy::Overwrite, Precondition::BestEffort),
             Fencing::Strict => (Strategy::ReleaseFirst, Precondition::Enforced),
         };
-        Capabilities::new(strategy).kind("eip").call_timeout(2 * Ec2::CALL_TIMEOUT).precondition(precondition)
+        let call_timeout = Ec2::TURN_TIMEOUT + 2 * Ec2::CALL_TIMEOUT;
+        Capabilities::new(strategy).kind("eip").call_timeout(call_timeout).precondition(precondition)
     }
 
     fn serves(&self, node: &NodeId) -> bool {
@@ -155,8 +158,9 @@ impl AddressMover for EipMover {
     async fn release(&self, seen: &Placement, _mode: ReleaseMode) -> Result<Accepted, MoveError> {
         let call = Call::request(DISASSOCIATE, &self.allocation);
         let association = seen.token().ok_or_else(|| call.conflict("nothing is associated with it"))?;
-        let answer = self.ec2.sdk().disassociate_address().association_id(association.as_str()).send().await;
-        answer.map(|_| Accepted::without_token()).map_err(|error| call.failed(error))
+        self.ec2.turn(call, 1).await?;
+        let request = self.ec2.sdk().disassociate_address().association_id(association.as_str());
+        self.ec2.send(call, request.send()).await.map(|_| Accepted::without_token())
     }
 
     async fn claim(&self, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError> {

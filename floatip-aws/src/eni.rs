@@ -142,14 +142,15 @@ impl EniMover {
     }
 
     async fn attach(&self, to: &NodeId, instance: &str) -> Result<Accepted, MoveError> {
+        let call = Call::request(ATTACH, &self.network_interface);
+        self.ec2.turn(call, 1).await?;
         let index = self.indexes().next(to, i32::from(self.device_index));
         let request = self.ec2.sdk().attach_network_interface().network_interface_id(&self.network_interface);
         let request = request.instance_id(instance).device_index(index).network_card_index(0);
-        let answer = request.send().await.map_err(|error| {
-            if is_index_taken(&error) {
+        let answer = self.ec2.send(call, request.send()).await.inspect_err(|error| {
+            if is_index_taken(error) {
                 self.indexes().refused(to, index);
             }
-            Call::request(ATTACH, &self.network_interface).failed(error)
         })?;
         let Some(attachment) = answer.attachment_id() else { return Ok(Accepted::without_token()) };
         match tokio::time::timeout(Self::SETTLE_TIMEOUT, self.keep_on_termination(attachment)).await {
@@ -166,8 +167,9 @@ impl EniMover {
         let change =
             NetworkInterfaceAttachmentChanges::builder().attachment_id(attachment).delete_on_termination(false);
         let request = self.ec2.sdk().modify_network_interface_attribute().network_interface_id(&self.network_interface);
-        let answer = request.attachment(change.build()).send().await;
-        answer.map(drop).map_err(|error| Call::request(MODIFY, &self.network_interface).failed(error))
+        let call = Call::request(MODIFY, &self.network_interface);
+        self.ec2.turn(call, 1).await?;
+        self.ec2.send(call, request.attachment(change.build()).send()).await.map(drop)
     }
 
     fn instance(&self, call: Call<'_>, node: &NodeId) -> Result<&str, MoveError> {
@@ -193,12 +195,12 @@ impl fmt::Debug for EniMover {
 
 #[async_trait]
 impl AddressMover for EniMover {
-    /// A claim is up to two calls: the attach, and what settles it.
+    /// A claim is up to two calls: the attach, after the wait for its turn, and what settles it.
     fn capabilities(&self) -> Capabilities {
         Capabilities::new(Strategy::ReleaseFirst)
             .kind("eni")
             .can_force(true)
-            .call_timeout(Ec2::CALL_TIMEOUT + Self::SETTLE_TIMEOUT)
+            .call_timeout(Ec2::TURN_TIMEOUT + Ec2::CALL_TIMEOUT + Self::SETTLE_TIMEOUT)
             .precondition(Precondition::Enforced)
     }
 
@@ -214,8 +216,9 @@ impl AddressMover for EniMover {
         let call = Call::request(DETACH, &self.network_interface);
         let attachment = seen.token().ok_or_else(|| call.conflict("nothing is attached that could be detached"))?;
         let request = self.ec2.sdk().detach_network_interface().attachment_id(attachment.as_str());
-        let answer = request.force(mode == ReleaseMode::Forced).send().await;
-        let answer = answer.map(|_| Accepted::without_token()).map_err(|error| call.failed(error));
+        self.ec2.turn(call, 1).await?;
+        let answer = self.ec2.send(call, request.force(mode == ReleaseMode::Forced).send()).await;
+        let answer = answer.map(|_| Accepted::without_token());
         if mode == ReleaseMode::Forced && answer.as_ref().err().is_none_or(MoveError::may_have_changed) {
             self.indexes().forced(attachment);
         }

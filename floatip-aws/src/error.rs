@@ -4,11 +4,16 @@
 //! looked at too. What is not known goes down one path: nobody knows what happened, read again, then decide.
 
 use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 use floatip_core::{BoxError, MoveError, Readiness};
+
+use crate::limiter::Hold;
 
 /// An error that EC2 itself answered: found by downcasting the source of a [`MoveError`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,17 +55,34 @@ impl<'a> Call<'a> {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        if let SdkError::ServiceError(answer) = &error {
-            let refusal = Refusal {
-                code: error.code().unwrap_or_default().to_owned(),
-                message: error.message().unwrap_or_default().to_owned(),
-                status: answer.raw().status().as_u16(),
-                request_id: error.request_id().map(str::to_owned),
-            };
-            return self.meaning(classify(&refusal.code, &refusal.message), refusal.into());
+        self.told(Failure::of(error))
+    }
+
+    /// What a failure means for this call, one of several perhaps that shared it.
+    pub(crate) fn told(self, failure: Failure) -> MoveError {
+        match failure.cause {
+            Cause::Refused(refusal) => self.meaning(failure.class, refusal.into()),
+            Cause::Unanswered(error) => self.meaning(failure.class, error.into()),
         }
-        let class = if lacks_credentials(&error) { Class::Denied } else { Class::Unclear };
-        self.meaning(class, error.into())
+    }
+
+    /// It was not sent, and may be later.
+    pub(crate) fn held(self, hold: Hold, now: Instant) -> MoveError {
+        match hold {
+            Hold::Until(at) => MoveError::Deferred { call: self.name, after: at.saturating_duration_since(now) },
+            Hold::Throttled(_) => {
+                let source = "EC2 has throttled such calls lately, so this one was not sent".into();
+                MoveError::Throttled { call: self.name, source }
+            }
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn resource(self) -> &'a str {
+        self.resource
     }
 
     /// What the token of `seen` refers to is no longer what is there, or cannot be asked for in this state.
@@ -99,6 +121,64 @@ impl<'a> Call<'a> {
     }
 }
 
+/// A call that failed, as all who shared it are told.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    class: Class,
+    cause: Cause,
+}
+
+#[derive(Debug, Clone)]
+enum Cause {
+    Refused(Refusal),
+    Unanswered(Shared),
+}
+
+/// An error that several are told.
+#[derive(Debug, Clone)]
+struct Shared(Arc<dyn Error + Send + Sync>);
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Shared {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl Failure {
+    pub(crate) fn of<E>(error: SdkError<E>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        if let SdkError::ServiceError(answer) = &error {
+            let refusal = Refusal {
+                code: error.code().unwrap_or_default().to_owned(),
+                message: error.message().unwrap_or_default().to_owned(),
+                status: answer.raw().status().as_u16(),
+                request_id: error.request_id().map(str::to_owned),
+            };
+            return Self { class: classify(&refusal.code, &refusal.message), cause: Cause::Refused(refusal) };
+        }
+        let class = if lacks_credentials(&error) { Class::Denied } else { Class::Unclear };
+        Self { class, cause: Cause::Unanswered(Shared(Arc::new(error))) }
+    }
+
+    /// An answer that says nothing that could be used.
+    pub(crate) fn unclear(why: &'static str) -> Self {
+        let error: BoxError = why.into();
+        Self { class: Class::Unclear, cause: Cause::Unanswered(Shared(error.into())) }
+    }
+
+    pub(crate) fn is_throttled(&self) -> bool {
+        self.class == Class::Throttled
+    }
+}
+
 /// What a check of a node found: an obstacle is an answer, other errors are none.
 pub(crate) fn readiness(checked: Result<(), MoveError>) -> Result<Readiness, MoveError> {
     match checked {
@@ -109,8 +189,9 @@ pub(crate) fn readiness(checked: Result<(), MoveError>) -> Result<Readiness, Mov
 }
 
 /// Whether EC2 refused because something else is at the device index that was asked for.
-pub(crate) fn is_index_taken<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    matches!(classify(error.code().unwrap_or_default(), error.message().unwrap_or_default()), Class::IndexTaken)
+pub(crate) fn is_index_taken(error: &MoveError) -> bool {
+    let refusal = error.source().and_then(|source| source.downcast_ref::<Refusal>());
+    refusal.is_some_and(|refusal| classify(&refusal.code, &refusal.message) == Class::IndexTaken)
 }
 
 fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {

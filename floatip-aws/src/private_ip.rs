@@ -132,6 +132,7 @@ impl PrivateIpMover {
 
     async fn assign(&self, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError> {
         let call = self.call();
+        self.ec2.turn(call, 1).await?;
         let target = Ec2::within_a_call(Call::read(DESCRIBE, &self.name), async {
             let target = self.nodes.of(&self.ec2, call, to).await?;
             if *seen != Placement::Free {
@@ -145,11 +146,11 @@ impl PrivateIpMover {
             IpAddr::V4(_) => {
                 let request = sdk.assign_private_ip_addresses().network_interface_id(&target);
                 let request = request.private_ip_addresses(&self.name).allow_reassignment(*seen != Placement::Free);
-                request.send().await.map(drop).map_err(|error| call.failed(error))
+                self.ec2.send(call, request.send()).await.map(drop)
             }
             IpAddr::V6(_) => {
                 let request = sdk.assign_ipv6_addresses().network_interface_id(&target).ipv6_addresses(&self.name);
-                request.send().await.map(drop).map_err(|error| call.failed(error))
+                self.ec2.send(call, request.send()).await.map(drop)
             }
         };
         if matches!(answer, Err(MoveError::NotFound { .. })) {
@@ -171,10 +172,12 @@ impl fmt::Debug for PrivateIpMover {
 
 #[async_trait]
 impl AddressMover for PrivateIpMover {
-    /// A claim is what is read before, which together takes no longer than one call, and the assignment.
+    /// A claim is the wait for its turn, what is then read, which together takes no longer than one call, and the
+    /// assignment.
     fn capabilities(&self) -> Capabilities {
         let strategy = if self.ip.is_ipv4() { Strategy::Overwrite } else { Strategy::ReleaseFirst };
-        let capabilities = Capabilities::new(strategy).kind("private-ip").call_timeout(2 * Ec2::CALL_TIMEOUT);
+        let call_timeout = Ec2::TURN_TIMEOUT + 2 * Ec2::CALL_TIMEOUT;
+        let capabilities = Capabilities::new(strategy).kind("private-ip").call_timeout(call_timeout);
         capabilities.precondition(Precondition::BestEffort)
     }
 
@@ -194,8 +197,8 @@ impl AddressMover for PrivateIpMover {
         }
         let owner = seen.token().ok_or_else(|| call.conflict("no interface has it"))?;
         let request = self.ec2.sdk().unassign_ipv6_addresses().network_interface_id(owner.as_str());
-        let answer = request.ipv6_addresses(&self.name).send().await;
-        answer.map(|_| Accepted::without_token()).map_err(|error| call.failed(error))
+        self.ec2.turn(call, 1).await?;
+        self.ec2.send(call, request.ipv6_addresses(&self.name).send()).await.map(|_| Accepted::without_token())
     }
 
     async fn claim(&self, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError> {

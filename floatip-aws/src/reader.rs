@@ -1,82 +1,94 @@
-//! Reads of EC2. Each is one call that is sent when it is asked for.
+//! Reads of EC2. Each is answered from a call that is sent after it was asked for, and shared by whoever asks for
+//! something of the same kind in the meantime.
 //!
 //! Resources are asked for by filter, not by id: one missing id fails a whole call, a filter leaves it out.
 
+mod desk;
+mod queue;
+mod resource;
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 
-use aws_sdk_ec2::types::{Address, Filter, Instance, InstanceType, NetworkInfo, NetworkInterface, RouteTable};
+use aws_sdk_ec2::types::{
+    Address, Instance, InstanceType, InstanceTypeInfo, NetworkInfo, NetworkInterface, RouteTable,
+};
 use floatip_core::MoveError;
 
 use crate::client::Ec2;
 use crate::error::Call;
 use crate::route::RouteTables;
+use desk::Desk;
+pub(crate) use desk::{FleetTag, Line};
+use resource::{Resource, address_filter};
 
 const MISSING: &str = "no such resource in this account and Region, or not one that these credentials may see";
 
-fn by_id(name: &str, id: &str) -> Filter {
-    Filter::builder().name(name).values(id).build()
+/// What all movers of a process read through.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    interfaces: Desk<NetworkInterface>,
+    instances: Desk<Instance>,
+    addresses: Desk<Address>,
+    route_tables: Desk<RouteTable>,
+    instance_types: Desk<InstanceTypeInfo>,
+}
+
+fn call<R: Resource>(resource: &str) -> Call<'_> {
+    Call::read(R::CALL, resource)
+}
+
+async fn one<R: Resource>(desk: &Desk<R>, line: &Line, id: &str) -> Result<R, MoveError> {
+    let found = desk.read(line, call::<R>(id), R::ID, id).await?;
+    found.into_iter().next().ok_or_else(|| call::<R>(id).not_found(MISSING))
 }
 
 impl Ec2 {
     pub(crate) async fn network_interface(&self, id: &str) -> Result<NetworkInterface, MoveError> {
-        let call = Call::read("DescribeNetworkInterfaces", id);
-        let request = self.sdk().describe_network_interfaces().filters(by_id("network-interface-id", id));
-        let answer = request.send().await.map_err(|error| call.failed(error))?;
-        let found = answer.network_interfaces.unwrap_or_default().into_iter();
-        found.into_iter().find(|it| it.network_interface_id() == Some(id)).ok_or_else(|| call.not_found(MISSING))
+        one(&self.reader().interfaces, self.line(), id).await
     }
 
     /// The interfaces that have an address, of all VPCs.
     pub(crate) async fn interfaces_with(&self, ip: IpAddr) -> Result<Vec<NetworkInterface>, MoveError> {
         let text = ip.to_string();
-        let call = Call::read("DescribeNetworkInterfaces", &text);
-        let name = if ip.is_ipv4() { "addresses.private-ip-address" } else { "ipv6-addresses.ipv6-address" };
-        let request = self.sdk().describe_network_interfaces().filters(by_id(name, &text));
-        let answer = request.send().await.map_err(|error| call.failed(error))?;
-        Ok(answer.network_interfaces.unwrap_or_default())
+        let call = call::<NetworkInterface>(&text);
+        self.reader().interfaces.read(self.line(), call, address_filter(ip), &text).await
     }
 
     /// Those of the route tables that are there.
     pub(crate) async fn route_tables(&self, tables: &RouteTables) -> Result<Vec<RouteTable>, MoveError> {
-        let (filter, resource) = match tables {
+        let desk = &self.reader().route_tables;
+        match tables {
             RouteTables::Ids(ids) => {
-                let filter = Filter::builder().name("route-table-id").set_values(Some(ids.clone())).build();
-                (filter, ids.join(", "))
+                let resource = ids.join(", ");
+                desk.read_all(self.line(), call::<RouteTable>(&resource), RouteTable::ID, ids).await
             }
-            RouteTables::Tag { key, value } => (by_id(&format!("tag:{key}"), value), format!("{key} = {value:?}")),
-        };
-        let call = Call::read("DescribeRouteTables", &resource);
-        let mut pages = self.sdk().describe_route_tables().filters(filter).max_results(100).into_paginator().send();
-        let mut found = Vec::new();
-        while let Some(page) = pages.next().await {
-            found.extend(page.map_err(|error| call.failed(error))?.route_tables.unwrap_or_default());
+            RouteTables::Tag { key, value } => {
+                let resource = format!("{key} = {value:?}");
+                desk.read(self.line(), call::<RouteTable>(&resource), format!("tag:{key}"), value).await
+            }
         }
-        Ok(found)
+    }
+
+    pub(crate) async fn route_tables_of(&self, vpc: &str) -> Result<Vec<RouteTable>, MoveError> {
+        self.reader().route_tables.read(self.line(), call::<RouteTable>(vpc), "vpc-id", vpc).await
     }
 
     pub(crate) async fn instance(&self, id: &str) -> Result<Instance, MoveError> {
-        let call = Call::read("DescribeInstances", id);
-        let request = self.sdk().describe_instances().filters(by_id("instance-id", id));
-        let answer = request.send().await.map_err(|error| call.failed(error))?;
-        let mut found = answer.reservations.unwrap_or_default().into_iter().filter_map(|it| it.instances).flatten();
-        found.find(|it| it.instance_id() == Some(id)).ok_or_else(|| call.not_found(MISSING))
+        one(&self.reader().instances, self.line(), id).await
     }
 
     pub(crate) async fn address(&self, allocation: &str) -> Result<Address, MoveError> {
-        let call = Call::read("DescribeAddresses", allocation);
-        let request = self.sdk().describe_addresses().filters(by_id("allocation-id", allocation));
-        let answer = request.send().await.map_err(|error| call.failed(error))?;
-        let mut found = answer.addresses.unwrap_or_default().into_iter();
-        found.find(|it| it.allocation_id() == Some(allocation)).ok_or_else(|| call.not_found(MISSING))
+        one(&self.reader().addresses, self.line(), allocation).await
     }
 
     /// The Elastic IP addresses that lead to a private address of a network interface: one or none.
     pub(crate) async fn addresses_at(&self, network_interface: &str, ip: &str) -> Result<Vec<Address>, MoveError> {
-        let call = Call::read("DescribeAddresses", network_interface);
-        let filters = [by_id("network-interface-id", network_interface), by_id("private-ip-address", ip)];
-        let request = self.sdk().describe_addresses().set_filters(Some(filters.into()));
-        let answer = request.send().await.map_err(|error| call.failed(error))?;
-        Ok(answer.addresses.unwrap_or_default())
+        let (desk, call) = (&self.reader().addresses, call::<Address>(network_interface));
+        let mut found = desk.read(self.line(), call, "network-interface-id", network_interface).await?;
+        found.retain(|address| address.private_ip_address() == Some(ip));
+        Ok(found)
     }
 
     /// How many interfaces an instance of this type may have on its first network card, if EC2 says so.
@@ -100,9 +112,8 @@ impl Ec2 {
     }
 
     async fn network_info(&self, kind: &InstanceType) -> Result<Option<NetworkInfo>, MoveError> {
-        let call = Call::read("DescribeInstanceTypes", kind.as_str());
-        let request = self.sdk().describe_instance_types().instance_types(kind.clone());
-        let answer = request.send().await.map_err(|error| call.failed(error))?;
-        Ok(answer.instance_types().first().and_then(|it| it.network_info()).cloned())
+        let (desk, kind) = (&self.reader().instance_types, kind.as_str());
+        let found = desk.read(self.line(), call::<InstanceTypeInfo>(kind), InstanceTypeInfo::ID, kind).await?;
+        Ok(found.into_iter().next().and_then(|it| it.network_info))
     }
 }

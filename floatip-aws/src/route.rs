@@ -79,6 +79,7 @@ impl RouteMover {
         let (target, reading) = Ec2::within_a_call(Call::read(DESCRIBE, &self.name), self.prepare(to, seen)).await?;
         let mut left: Vec<_> =
             reading.tables.into_iter().filter(|(_, leads)| leads.interface() != Some(&target)).collect();
+        self.turns(&left).await?;
         let mut done = Vec::new();
         if *seen == Placement::Free && left.len() > 1 {
             let (table, leads) = left.remove(0);
@@ -97,6 +98,16 @@ impl RouteMover {
         outcome(self.call(), done).map(|()| Accepted::with_token(Token::snapshot(target)))
     }
 
+    /// The turns of all the requests, before the first of them: none is sent if one would have to wait for long.
+    async fn turns(&self, left: &[(String, Leads)]) -> Result<(), MoveError> {
+        let created = left.iter().filter(|(_, leads)| *leads == Leads::Nowhere).count();
+        for (action, requests) in [(CREATE, created), (REPLACE, left.len() - created)] {
+            let requests = u32::try_from(requests).unwrap_or(u32::MAX);
+            self.ec2.turn(Call::request(action, &self.name), requests).await?;
+        }
+        Ok(())
+    }
+
     async fn set(&self, table: &str, leads: &Leads, target: &str) -> Result<(), MoveError> {
         set(&self.ec2, &self.name, table, leads, target).await
     }
@@ -112,12 +123,12 @@ async fn set(ec2: &Ec2, destination: &str, table: &str, leads: &Leads, target: &
         Leads::Nowhere => {
             let request = sdk.create_route().route_table_id(table).network_interface_id(target);
             let request = request.set_destination_cidr_block(v4).set_destination_ipv6_cidr_block(v6);
-            request.send().await.map(drop).map_err(|error| Call::request(CREATE, &resource).failed(error))
+            ec2.send(Call::request(CREATE, &resource), request.send()).await.map(drop)
         }
         Leads::BlackHole(_) | Leads::ToNode { .. } | Leads::Elsewhere(_) => {
             let request = sdk.replace_route().route_table_id(table).network_interface_id(target);
             let request = request.set_destination_cidr_block(v4).set_destination_ipv6_cidr_block(v6);
-            request.send().await.map(drop).map_err(|error| Call::request(REPLACE, &resource).failed(error))
+            ec2.send(Call::request(REPLACE, &resource), request.send()).await.map(drop)
         }
     }
 }

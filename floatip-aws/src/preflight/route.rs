@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use aws_sdk_ec2::types::{Filter, NetworkInterface, Route, RouteTable};
-use floatip_core::MoveError;
+use aws_sdk_ec2::types::{NetworkInterface, Route, RouteTable};
 use ipnet::IpNet;
 
 use super::finding::{CheckId, Finding};
 use super::permission::judge;
 use super::{Candidate, forwards, movable};
 use crate::client::Ec2;
-use crate::error::Call;
 use crate::interface;
 use crate::route::RouteTables;
 
@@ -152,17 +150,6 @@ fn every_subnet(tables: &[RouteTable], destination: IpNet) -> Finding {
 }
 
 impl Ec2 {
-    async fn route_tables_of(&self, vpc: &str) -> Result<Vec<RouteTable>, MoveError> {
-        let call = Call::read("DescribeRouteTables", vpc);
-        let filter = Filter::builder().name("vpc-id").values(vpc).build();
-        let mut pages = self.sdk().describe_route_tables().filters(filter).max_results(100).into_paginator().send();
-        let mut tables = Vec::new();
-        while let Some(page) = pages.next().await {
-            tables.extend(page.map_err(|error| call.failed(error))?.route_tables.unwrap_or_default());
-        }
-        Ok(tables)
-    }
-
     /// A dry run of the route as it is.
     async fn may_replace(&self, table: &str, destination: IpNet, target: &str) -> Finding {
         let request = self.sdk().replace_route().route_table_id(table).network_interface_id(target);

@@ -10,6 +10,7 @@ use super::data_plane::{Change, DataPlane};
 use super::fault::FaultPlan;
 use super::journal::Journal;
 use super::timings::Timings;
+use super::token_bucket::TokenBuckets;
 use super::world::World;
 
 /// The simulator's clock: tokio's, so that tests can pause it.
@@ -29,6 +30,7 @@ pub(super) struct Cloud {
     wake: Notify,
     pub(super) faults: FaultPlan,
     pub(super) journal: Journal,
+    pub(super) buckets: TokenBuckets,
     pub(super) wall: WallClock,
 }
 
@@ -56,6 +58,7 @@ impl Cloud {
             wake: Notify::new(),
             faults: FaultPlan::default(),
             journal: Journal::new(),
+            buckets: TokenBuckets::default(),
             wall: WallClock::default(),
         }
     }

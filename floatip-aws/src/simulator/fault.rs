@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::action::Action;
-use super::cloud::Cloud;
+use super::cloud::{Cloud, now};
 use super::world::World;
 
 /// One way in which the API or the cloud behind it fails.
@@ -141,6 +141,18 @@ impl Faults {
         self.cloud.apply(|world, _| world.dark_zones.insert(zone.to_owned()));
     }
 
+    /// From now on every action has the token bucket that EC2 documents for it, full at first; who finds it empty is
+    /// answered RequestLimitExceeded (HTTP 503), and nothing is applied, until the faults are cleared. Dry runs count too.
+    pub fn token_buckets(&self) {
+        self.cloud.buckets.switch(true);
+    }
+
+    /// Takes so many tokens of an action, or as many as there are, as somebody else in the account would. Of a describe
+    /// it is the bucket of those that are filtered or paginated.
+    pub fn spend_tokens(&self, action: Action, tokens: u32) {
+        self.cloud.buckets.spend(action, tokens, now());
+    }
+
     /// From now on nothing answers, until the faults are cleared: the same as [`Fault::Hang`] on every call. Connections
     /// are still accepted.
     pub fn black_hole(&self) {
@@ -151,6 +163,7 @@ impl Faults {
     /// [`Console::complete`](super::Console::complete)), a call that hangs remains unanswered.
     pub fn clear(&self) {
         self.cloud.faults.rules().clear();
+        self.cloud.buckets.switch(false);
         self.cloud.forget_history();
         self.cloud.apply(|world, _| world.dark_zones.clear());
     }

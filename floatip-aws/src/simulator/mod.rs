@@ -25,7 +25,7 @@
 //!   [`InstanceType::known`].
 //! - It looks at the shape of the signature, not at the signature: any credentials do.
 //! - Ids need EC2's prefixes, not EC2's hexadecimal digits.
-//! - It has no token buckets: throttling is a [`Fault`].
+//! - Its token buckets are off until [`Faults::token_buckets`] is called.
 //! - A zone that is named as the Region with one letter is in the Region's network border group, any other in that of its
 //!   own name without the letter. An automatic public address that was lost does not come back.
 //! - A black hole still accepts connections.
@@ -65,6 +65,7 @@ mod route_table;
 mod selection;
 mod server;
 mod timings;
+mod token_bucket;
 mod world;
 
 use std::io;

@@ -133,6 +133,9 @@ impl Cloud {
 
     /// What a request is answered, with the faults that strike it.
     async fn answer(&self, action: Action, parameters: &Parameters) -> Result<Result<Reply, ApiError>, Unanswered> {
+        if !self.buckets.admit(action, parameters, now()) {
+            return Ok(Err(ApiError::throttled()));
+        }
         let strike = self.faults.strike(action, parameters.flag("DryRun").unwrap_or(false));
         sleep(strike.latency / 2).await;
         if strike.has(Fault::Hang) {
