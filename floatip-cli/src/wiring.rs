@@ -77,11 +77,13 @@ pub(crate) async fn orchestrator(config: &Config) -> Result<Orchestrator, Failur
     Ok(builder.build()?)
 }
 
+/// One for all movers: they share its reads and what EC2 allows the account.
 async fn connect(aws: &Aws) -> Result<Ec2, Failure> {
     let mut settings = AwsSettings::new();
     settings.region = aws.region.clone();
     settings.profile = aws.profile.clone();
     settings.endpoint_url = aws.endpoint_url.clone();
+    settings.fleet_tag = aws.fleet_tag.clone();
     Ok(settings.connect().await?)
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
         aws("region", "AWS_REGION, else the profile's, else the instance's own"),
         aws("profile", "AWS_PROFILE, else \"default\""),
         aws("endpoint_url", "the region's own EC2 endpoint"),
+        aws("fleet_tag", "a tag that all that moves bears: large fleets are read by it in fewer calls"),
         mover("device_index", number(DeviceIndex::default().0.into()), "eni: the device index on each node"),
         mover("fencing", quoted("overwrite"), "eip: \"strict\" releases first: slower, and no race between monitors"),
         mover("private_ip", None, "private-ip: the floating IP's address"),

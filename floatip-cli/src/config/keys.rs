@@ -5,7 +5,7 @@ use super::probe;
 /// Of `floating_ip.probe` only the settings of every kind.
 const HOMES: &[(&str, &[&str])] = &[
     ("", &["sweep", "state_dir", "control", "witness_quorum"]),
-    ("aws", &["region", "profile", "endpoint_url"]),
+    ("aws", &["region", "profile", "endpoint_url", "fleet_tag"]),
     ("floating_ip", &["address"]),
     ("floating_ip.mover", &["device_index", "allocation", "fencing", "destination", "route_tables"]),
     ("floating_ip.node", &["instance", "host", "private_ip", "local"]),

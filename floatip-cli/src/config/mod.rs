@@ -61,6 +61,7 @@ pub(crate) struct Aws {
     pub(crate) region: Option<String>,
     pub(crate) profile: Option<String>,
     pub(crate) endpoint_url: Option<String>,
+    pub(crate) fleet_tag: Option<(String, String)>,
 }
 
 /// The configuration cannot be used.
@@ -209,11 +210,32 @@ impl Setting for Url {
     }
 }
 
+/// A tag, its key and its value.
+#[derive(Debug)]
+struct Tag((String, String));
+
+impl Setting for Tag {
+    const EXPECTED: &'static str = "a tag, such as { tag = \"floatip\", value = \"yes\" }";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        let table = value.as_table().ok_or(Fault::WrongType)?;
+        let word = |key| table.get(key).and_then(|word| word.get_ref().as_str());
+        match (word("tag"), word("value"), table.len()) {
+            (Some(key), Some(value), 2) if !key.is_empty() => Ok(Self((key.to_owned(), value.to_owned()))),
+            _ => Err(Fault::invalid(
+                "it takes the keys `tag` and `value`, and nothing else",
+                format!("write {}", Self::EXPECTED),
+            )),
+        }
+    }
+}
+
 fn aws(mut table: Table<'_>) -> Aws {
     let aws = Aws {
         region: table.optional("region").map(Spanned::into_inner),
         profile: table.optional("profile").map(Spanned::into_inner),
         endpoint_url: table.optional::<Url>("endpoint_url").map(|url| url.into_inner().0),
+        fleet_tag: table.optional::<Tag>("fleet_tag").map(|tag| tag.into_inner().0),
     };
     table.finish();
     aws

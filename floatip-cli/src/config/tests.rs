@@ -62,6 +62,7 @@ control = "/run/x.sock"
 region = "eu-test-1"
 profile = "p"
 endpoint_url = "http://127.0.0.1:1"
+fleet_tag = {{ tag = "team", value = "ftp" }}
 {WHOLE}
 port = 2121
 list = "/pub"
@@ -94,6 +95,7 @@ force_release = false
     assert_eq!(config.state_dir.as_deref(), Some(Path::new("/etc/floatip/state")));
     assert_eq!(config.control.as_deref(), Some(Path::new("/run/x.sock")));
     assert_eq!(config.aws.region.as_deref(), Some("eu-test-1"));
+    assert_eq!(config.aws.fleet_tag, Some(("team".to_owned(), "ftp".to_owned())));
     let ip = &config.floating_ips[0];
     assert_eq!(ip.health.worst_case_detection(), Duration::from_millis(3000 + 3 * 250 + 1500));
     assert_eq!((ip.health.fall, ip.health.rise), (4, 5));
