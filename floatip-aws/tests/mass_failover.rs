@@ -37,7 +37,7 @@ struct Outcome {
 
 async fn fail_over(size: usize, timings: Timings) -> Outcome {
     let mut health = HealthSettings::default();
-    health.interval = Duration::from_secs(2);
+    health.interval = Duration::from_secs(1);
     let fleet = Fleet::start(size, timings, Duration::from_secs(10), health, false).await;
     fleet.simulator.faults().token_buckets();
     let mut events = fleet.orchestrator.handle().subscribe();
