@@ -248,7 +248,9 @@ fn certificate_fault(fault: &CertificateError) -> String {
             }
             crate::excerpt::excerpt(detail.as_bytes())
         }
-        CertificateError::UnknownIssuer => "the certificate was not signed by a trusted authority".to_owned(),
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "the certificate was not signed by a trusted authority".to_owned()
+        }
         CertificateError::Other(other) => match other.0.downcast_ref::<NotPinned>() {
             Some(not_pinned) => not_pinned.to_string(),
             None => format!("the certificate was refused: {}", other.0),

@@ -210,7 +210,8 @@ async fn implicit(
             Ok(stream) => return Ok(stream),
             Err(error) => error,
         };
-        match (error, lock(outcome).reached) {
+        let reached = lock(outcome).reached;
+        match (error, reached) {
             (FtpError::ConnectionError(error), false) => {
                 let later = Failure::of_contact(CONNECT, CONNECT.into(), error);
                 failure = Some(match failure {

@@ -15,6 +15,7 @@ pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
 
 /// A port that neither accepts nor refuses: its listener's queue is full. Keep what is returned for as long as it is to
 /// stay so.
+#[allow(dead_code, reason = "not every test needs one")]
 pub(crate) async fn mute_port() -> (SocketAddr, impl Sized) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::ports::listener;
@@ -12,6 +12,7 @@ use crate::ports::listener;
 /// The server's side of one control connection.
 pub(crate) struct Session(BufReader<TcpStream>);
 
+#[allow(dead_code, reason = "not every test has every word of it to say")]
 impl Session {
     /// Sends one line. A client that has gone is none of the script's business: it finds out when it next listens.
     pub(crate) async fn say(&mut self, line: &str) {
@@ -84,9 +85,12 @@ where
     Played::Output: Send + 'static,
 {
     let (listener, address) = listener().await;
-    let played = tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        script(Session(BufReader::new(stream))).await
-    });
+    let played = tokio::spawn(async move { script(session(&listener).await).await });
     (address, played)
+}
+
+/// The server's side of the next client's control connection.
+pub(crate) async fn session(listener: &TcpListener) -> Session {
+    let (stream, _) = listener.accept().await.unwrap();
+    Session(BufReader::new(stream))
 }
