@@ -53,6 +53,9 @@ With --once: 0 healthy, 10 moved, 1 failed, 7 another monitor is running, 2 conf
     /// Show what a running monitor knows.
     #[command(after_help = "Exit codes: 0 shown, 5 no monitor listens at the control socket")]
     Status(command::status::Args),
+    /// Show what was decided, on what evidence, and how long each part took.
+    #[command(after_help = "Exit codes: 0 shown, 5 no monitor, 6 no such floating IP")]
+    History(command::history::Args),
     /// Move a floating IP to a node, and wait until it is there.
     #[command(
         after_help = "Exit codes: 0 moved (or started, or already there), 1 the move failed, 5 no monitor, 6 refused"
@@ -134,6 +137,7 @@ async fn run(command: Command) -> Result<Outcome, Failure> {
         Command::Probe(args) => command::probe::run(&args).await,
         Command::Run(args) => command::run::run(&args).await,
         Command::Status(args) => command::status::run(&args).await,
+        Command::History(args) => command::history::run(&args).await,
         Command::Move(args) => command::operate::switch_over(&args).await,
         Command::Pause(args) => command::operate::pause(&args).await,
         Command::Resume(args) => command::operate::resume(&args).await,

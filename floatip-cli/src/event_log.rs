@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use serde_json::Value;
 use tracing::{info, warn};
 
@@ -21,12 +23,20 @@ pub(crate) struct EventLog {
 impl EventLog {
     /// Creates the file if it is missing, readable for owner and group.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        open(path).map_err(|source| Failure::File {
-            action: "write the event log",
-            path: path.to_owned(),
-            hint: " (its folder must be there, and this user must be allowed to write there)",
-            source,
-        })?;
+        match open(path) {
+            Ok(_) => (),
+            Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
+                warn!(path = %path.display(), "nobody reads the event log, which is a FIFO: events are lost until somebody does");
+            }
+            Err(source) => {
+                return Err(Failure::File {
+                    action: "write the event log",
+                    path: path.to_owned(),
+                    hint: " (its folder must be there, and this user must be allowed to write there)",
+                    source,
+                });
+            }
+        }
         Ok(Self { path: path.to_owned(), missed: 0 })
     }
 
@@ -62,7 +72,9 @@ fn write(path: &Path, line: &str) -> io::Result<()> {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+    // A FIFO that nobody reads would block until somebody does; so it is an error instead, as long as it lasts.
+    let flags = OFlag::O_NONBLOCK.bits();
+    OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(path)
 }
 
 #[cfg(test)]
@@ -109,5 +121,19 @@ mod tests {
         std::fs::create_dir(path.parent().unwrap()).unwrap();
         log.append(&json!(3)).await;
         assert_eq!(log.missed, 0);
+    }
+    #[tokio::test]
+    async fn a_fifo_that_nobody_reads_blocks_nothing_and_is_written_once_somebody_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mut log = EventLog::open(&path).unwrap();
+        log.append(&json!(1)).await;
+        assert_eq!(log.missed, 1);
+        let mut reader = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&path).unwrap();
+        log.append(&json!(2)).await;
+        let mut text = String::new();
+        io::Read::read_to_string(&mut reader, &mut text).ok();
+        assert_eq!((text.as_str(), log.missed), ("2\n", 0));
     }
 }

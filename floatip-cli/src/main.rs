@@ -14,6 +14,7 @@ mod lock;
 mod logging;
 mod output;
 mod own_addresses;
+mod program_hook;
 mod wiring;
 
 fn main() -> std::process::ExitCode {

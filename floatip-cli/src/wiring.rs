@@ -7,9 +7,10 @@ use floatip_aws::{AwsSettings, Ec2, EipMover, EipNode, EniMover, NodeInterface, 
 use floatip_core::{AddressMover, Builder, Check, HealthProbe, NodeId, Orchestrator, Setup, Witness};
 use floatip_probes::{Secret, SettingError};
 
-use crate::config::{Aws, Config, FloatingIpConfig, Mover, ProbeSpec, WitnessConfig};
+use crate::config::{Aws, Config, FloatingIpConfig, HookConfig, Mover, ProbeSpec, WitnessConfig};
 use crate::exit::Failure;
 use crate::own_addresses::OwnAddresses;
+use crate::program_hook::ProgramHook;
 
 /// The probes that were built: floating IPs with the same one share it, so that it runs once.
 #[derive(Debug, Default)]
@@ -68,6 +69,9 @@ pub(crate) async fn orchestrator(config: &Config) -> Result<Orchestrator, Failur
         let mut setup = Setup::new(ip.floating_ip.clone()).policy(ip.policy.clone()).mover(mover(ip, &ec2)?);
         for node in &ip.nodes {
             setup = setup.node(node.node.clone().local(own_addresses.is_local(node)));
+        }
+        for HookConfig { name, on, timeout, program } in &config.hooks {
+            setup = setup.hook(Arc::new(ProgramHook::new(name.clone(), *on, *timeout, program.clone())));
         }
         for check in probes.checks(ip)? {
             setup = setup.check(check);

@@ -179,6 +179,7 @@ fn grid_of(origin: Instant, host: Ipv4Addr) -> Instant {
         }],
         witnesses: Vec::new(),
         witness_quorum: 0,
+        pre_move: None,
         movers: vec![Capabilities::new(Strategy::ReleaseFirst)],
         policy: Policy::default(),
         leased: false,

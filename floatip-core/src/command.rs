@@ -15,7 +15,7 @@ pub enum Command {
     Switchover(Switchover),
     /// Start no automatic move until resumed. A move past its point of no return still lands.
     Pause {
-        /// Shown in status and events.
+        /// Shown in status and events; `None` keeps the reason of a pause that is in force.
         reason: Option<String>,
         /// After how long it ends by itself; `None`: not before it is resumed.
         duration: Option<Duration>,

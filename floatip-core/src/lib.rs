@@ -15,6 +15,8 @@ mod durable;
 pub mod engine;
 mod event;
 mod health;
+mod history;
+mod hook;
 mod lease;
 mod mover;
 mod node;
@@ -35,6 +37,8 @@ pub use durable::Durable;
 pub use engine::Engine;
 pub use event::{Cause, Event, EventKind, MoveId, Receipt, Step, StepRecord, Verification};
 pub use health::HealthSettings;
+pub use history::{Decision, DecisionKind};
+pub use hook::{HookCall, HookError, HookReply, HookResult, MoveHook, Occasion, Plan};
 pub use lease::{Epoch, Grant, Lease, LeaseError};
 pub use mover::{
     Accepted, AddressMover, Capabilities, MoveError, Part, Placement, Precondition, Readiness, ReleaseMode, Strategy,

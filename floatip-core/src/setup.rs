@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::combination::Role;
 use crate::health::HealthSettings;
+use crate::hook::MoveHook;
 use crate::lease::Lease;
 use crate::mover::AddressMover;
 use crate::node::{FloatingIp, Node};
@@ -77,6 +78,8 @@ pub struct Setup {
     pub movers: Vec<Arc<dyn AddressMover>>,
     /// The lease, where several monitors share the floating IP.
     pub lease: Option<Arc<dyn Lease>>,
+    /// What is asked before a move, and told of what happened.
+    pub hooks: Vec<Arc<dyn MoveHook>>,
     /// The policy.
     pub policy: Policy,
 }
@@ -90,6 +93,7 @@ impl Setup {
             checks: Vec::new(),
             movers: Vec::new(),
             lease: None,
+            hooks: Vec::new(),
             policy: Policy::default(),
         }
     }
@@ -119,6 +123,13 @@ impl Setup {
     #[must_use]
     pub fn lease(mut self, lease: Arc<dyn Lease>) -> Self {
         self.lease = Some(lease);
+        self
+    }
+
+    /// Adds a hook.
+    #[must_use]
+    pub fn hook(mut self, hook: Arc<dyn MoveHook>) -> Self {
+        self.hooks.push(hook);
         self
     }
 

@@ -45,6 +45,8 @@ pub enum State {
     /// The monitor runs on the only node beside the holder, and no witness can tell whether it is its own network: it
     /// holds.
     NoWitness,
+    /// A hook vetoed the move that would be made; it is asked again.
+    Vetoed,
     /// Every node went down at once: the monitor suspects itself and holds.
     AllNodesDown,
     /// The holder is down by its own host, but serves through the floating address: no move.

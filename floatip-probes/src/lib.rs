@@ -39,6 +39,8 @@ mod hex;
 mod http;
 #[cfg(feature = "ping")]
 mod ping;
+#[cfg(feature = "exec")]
+mod program;
 mod progress;
 #[cfg(feature = "network")]
 mod resolve;
@@ -61,6 +63,8 @@ pub use ftp::{Canary, DataMode, FtpProbe, Line, ListPath, PassiveMismatch, Speak
 pub use http::{HttpProbe, StatusSet};
 #[cfg(feature = "ping")]
 pub use ping::PingProbe;
+#[cfg(feature = "exec")]
+pub use program::{Ended, Program};
 pub use secret::Secret;
 pub use setting::SettingError;
 #[cfg(feature = "tcp")]

@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod check;
+pub(crate) mod history;
 pub(crate) mod once;
 pub(crate) mod operate;
 pub(crate) mod probe;

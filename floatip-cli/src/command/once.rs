@@ -111,6 +111,8 @@ struct Progress {
     since: Instant,
     moving: bool,
     moved: bool,
+    /// The provider could not be read.
+    unreadable: bool,
     first_holder: Option<NodeId>,
 }
 
@@ -141,7 +143,8 @@ impl Watch {
         let since = Instant::now();
         let progress = config.floating_ips.iter().map(|ip| {
             let limits = Limits::new(config, ip);
-            let progress = Progress { limits, since, moving: false, moved: false, first_holder: None };
+            let progress =
+                Progress { limits, since, moving: false, moved: false, unreadable: false, first_holder: None };
             (ip.floating_ip.name.clone(), progress)
         });
         Self { handle: handle.clone(), events: handle.subscribe(), progress: progress.collect() }
@@ -180,6 +183,8 @@ impl Watch {
     fn note(&mut self, notice: &Notice) {
         let Notice::Event(event) = notice else { return };
         let Some(progress) = self.progress.get_mut(&event.floating_ip) else { return };
+        progress.unreadable |= matches!(event.kind, EventKind::ProviderUnreadable { .. });
+        progress.unreadable &= !matches!(event.kind, EventKind::ProviderReadable {});
         let started = matches!(event.kind, EventKind::MoveStarted { .. });
         let finished = matches!(event.kind, EventKind::MoveFinished(_));
         if started || finished || matches!(event.kind, EventKind::MoveFailed { .. }) {
@@ -200,7 +205,8 @@ impl Watch {
             return Some(if moved { Decision::Moved { holder } } else { Decision::Healthy { holder } });
         }
         let limit = if progress.moving { progress.limits.moving } else { progress.limits.decision };
-        (is_held(status) || now.duration_since(progress.since) >= limit).then(|| failed(status))
+        (is_held(status) || is_braked(status) && progress.unreadable || now.duration_since(progress.since) >= limit)
+            .then(|| failed(status))
     }
 }
 
@@ -209,7 +215,7 @@ fn is_held(status: &Status) -> bool {
     let known = status.nodes.iter().all(|node| node.health != Health::Unknown);
     let down = status.nodes.iter().all(|node| node.health == Health::Unhealthy);
     match status.state {
-        State::HeldByStranger | State::RecoveriesOff | State::Isolated | State::NoWitness => true,
+        State::HeldByStranger | State::RecoveriesOff | State::Isolated | State::NoWitness | State::Vetoed => true,
         State::UnreachableButServing => known,
         State::AllNodesDown | State::NoCandidate => down,
         State::Stuck
@@ -223,6 +229,11 @@ fn is_held(status: &Status) -> bool {
         | State::Starting
         | State::Serving => false,
     }
+}
+
+/// True if an operator or too many moves forbid every move. That hides that the provider cannot be read.
+fn is_braked(status: &Status) -> bool {
+    matches!(status.state, State::Paused | State::Frozen)
 }
 
 /// The holder, if it is healthy and nothing is about to change that. A pause or a freeze hides the other states.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use floatip_core::{HealthSettings, Policy};
 use serde::Serialize;
 
-use super::Config;
 use super::mover::DeviceIndex;
 use super::probe;
+use super::{Config, hook};
 use crate::control;
 
 /// One setting that need not be written.
@@ -60,6 +60,7 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
         node("local", "true on the node on which the monitor runs: found out from the host's address"),
     ];
     settings.extend(probe::defaults());
+    settings.extend(hook::defaults());
     settings.extend([
         health_setting("interval", duration(health.interval), "from probe to probe while all is well"),
         health_setting("fast_interval", duration(health.fast_interval), "from probe to probe after a failure"),

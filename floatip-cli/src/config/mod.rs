@@ -3,6 +3,7 @@
 mod defaults;
 mod diagnostic;
 mod floating_ip;
+mod hook;
 mod keys;
 mod mover;
 mod password;
@@ -22,6 +23,7 @@ use toml::de::{DeTable, DeValue};
 pub(crate) use defaults::defaults;
 pub(crate) use diagnostic::{Diagnostic, Severity};
 pub(crate) use floating_ip::{FloatingIpConfig, NodeConfig};
+pub(crate) use hook::HookConfig;
 pub(crate) use mover::Mover;
 pub(crate) use probe::ProbeSpec;
 #[cfg(test)]
@@ -50,6 +52,7 @@ pub(crate) struct Config {
     pub(crate) control: Option<PathBuf>,
     pub(crate) witnesses: Vec<WitnessConfig>,
     pub(crate) witness_quorum: Option<usize>,
+    pub(crate) hooks: Vec<HookConfig>,
     pub(crate) floating_ips: Vec<FloatingIpConfig>,
     /// What is valid, but probably not what was meant.
     pub(crate) warnings: Vec<Diagnostic>,
@@ -148,6 +151,7 @@ fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Config> {
     let mut recoveries = true;
     table.set("recoveries", &mut recoveries);
     let (witnesses, witness_quorum) = witness::read(&mut table, purpose);
+    let hooks = hook::read(&mut table);
     let aws = table.table("aws").map(aws).unwrap_or_default();
     let mut placed: Vec<Placed> = Vec::new();
     for table in table.tables("floating_ip").unwrap_or_default() {
@@ -161,7 +165,17 @@ fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Config> {
     table.finish();
     witness::judge(report, &witnesses, &placed);
     let floating_ips = placed.into_iter().map(|placed| placed.config).collect();
-    Some(Config { aws, sweep, state_dir, control, witnesses, witness_quorum, floating_ips, warnings: Vec::new() })
+    Some(Config {
+        aws,
+        sweep,
+        state_dir,
+        control,
+        witnesses,
+        witness_quorum,
+        hooks,
+        floating_ips,
+        warnings: Vec::new(),
+    })
 }
 
 fn compare(report: &Report<'_>, next: &Placed, earlier: &Placed) {

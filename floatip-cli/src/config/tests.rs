@@ -125,7 +125,7 @@ fn what_is_printed_as_the_default_changes_nothing_when_it_is_written() {
             "[[floating_ip.probe]]" => {
                 written = written.replace("kind = \"ftp\"\n", &format!("kind = \"ftp\"\n{line}"))
             }
-            table if table.starts_with("[[floating_ip.probe]] # ") => (),
+            table if table == "[[hook]]" || table.starts_with("[[floating_ip.probe]] # ") => (),
             table => {
                 if !written.contains(table) {
                     written.push_str(&format!("{table}\n"));

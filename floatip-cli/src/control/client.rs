@@ -43,6 +43,11 @@ impl Client {
         answer(self.http.get(format!("{BASE}/status")).timeout(STATUS_TIMEOUT)).await
     }
 
+    /// What was decided about one floating IP.
+    pub(crate) async fn history(&self, floating_ip: &str) -> Result<Value, Failure> {
+        answer(self.http.get(url(floating_ip, "history")?).timeout(STATUS_TIMEOUT)).await
+    }
+
     /// Asks something of one floating IP, and waits for how it ends.
     pub(crate) async fn command(
         &self,
@@ -50,17 +55,22 @@ impl Client {
         verb: &str,
         body: Option<&impl Serialize>,
     ) -> Result<Value, Failure> {
-        let mut url = Url::parse(BASE).map_err(|error| Failure::Refused(error.to_string()))?;
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.extend(["floating-ips", floating_ip, verb]);
-        }
-        let request = self.http.request(Method::POST, url);
+        let request = self.http.request(Method::POST, url(floating_ip, verb)?);
         answer(match body {
             Some(body) => request.json(body),
             None => request,
         })
         .await
     }
+}
+
+/// The address of something of one floating IP.
+fn url(floating_ip: &str, what: &str) -> Result<Url, Failure> {
+    let mut url = Url::parse(BASE).map_err(|error| Failure::Refused(error.to_string()))?;
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.extend(["floating-ips", floating_ip, what]);
+    }
+    Ok(url)
 }
 
 async fn answer(request: RequestBuilder) -> Result<Value, Failure> {

@@ -3,6 +3,7 @@
 //! | request | body | answer |
 //! |---|---|---|
 //! | `GET /v1/status` | | `{"floating_ips": [status…]}` |
+//! | `GET /v1/floating-ips/NAME/history` | | `{"decisions": [decision…]}`, oldest first |
 //! | `POST /v1/floating-ips/NAME/move` | [`MoveRequest`] | how the command ended |
 //! | `POST /v1/floating-ips/NAME/pause` | [`PauseRequest`], or none | how the command ended |
 //! | `POST /v1/floating-ips/NAME/resume` | | how the command ended |

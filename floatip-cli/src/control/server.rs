@@ -84,6 +84,7 @@ impl Server {
         let Self { listener, file: _file } = self;
         let app = Router::new()
             .route("/v1/status", get(status))
+            .route("/v1/floating-ips/{name}/history", get(history))
             .route("/v1/floating-ips/{name}/move", post(switch_over))
             .route("/v1/floating-ips/{name}/pause", post(pause))
             .route("/v1/floating-ips/{name}/resume", post(resume))
@@ -129,6 +130,16 @@ fn with_newest(status: &Status, newest: &Newest) -> serde_json::Result<Value> {
     let mut value = serde_json::to_value(status)?;
     value["last_event"] = newest.get(&status.name).cloned().unwrap_or_default();
     Ok(value)
+}
+
+async fn history(State(monitor): State<Monitor>, UrlPath(name): UrlPath<String>) -> Response {
+    match monitor.handle.history(&name).await {
+        Ok(decisions) => Json(json!({ "decisions": decisions })).into_response(),
+        Err(error) => {
+            let known = known(&monitor.handle, &error).await;
+            refusal(&error, &known)
+        }
+    }
 }
 
 async fn switch_over(

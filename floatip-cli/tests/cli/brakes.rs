@@ -180,3 +180,91 @@ async fn a_monitor_on_the_standby_without_a_witness_is_warned_of_and_moves_nothi
     assert_eq!(status["holder"], json!("ftp-1"));
     assert_eq!(happened(&site, "no_witness")["holder"], json!("ftp-1"));
 }
+
+/// What a hook has written into the file, once it has.
+async fn written(site: &Site, file: &str) -> String {
+    for _ in 0..600 {
+        if let Ok(text) = fs::read_to_string(site.desk.path(file))
+            && text.ends_with('\n')
+        {
+            return text;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("{file} was not written: {:#?}", events(site));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hooks_veto_a_failover_and_are_told_of_its_end_without_secrets() {
+    let mut site = Site::new().await;
+    let (veto, told, all) = ("veto", "told", "all");
+    let [veto_path, told_path, all_path] = [veto, told, all].map(|name| site.desk.path(name).display().to_string());
+    let hooks = [
+        ("pre_move", format!("test ! -e {veto_path} || {{ echo not $1 now; exit 1; }}")),
+        (
+            "post_move",
+            format!(
+                "echo $FLOATIP_RESULT $FLOATIP_TO $FLOATIP_CAUSE $1 > {told_path}.new; env >> {told_path}.new; mv {told_path}.new {told_path}"
+            ),
+        ),
+        ("on_event", format!("echo $FLOATIP_EVENT >> {all_path}; sleep 600")),
+    ];
+    let hooks: String = hooks
+        .iter()
+        .map(|(on, script)| {
+            let command = ["/bin/sh", "-c", script, "hook", "{to}"];
+            let arguments = if *on == "on_event" { &command[..3] } else { &command[..] };
+            format!("[[hook]]\nname = \"{on}\"\non = \"{on}\"\ntimeout = \"1s\"\ncommand = {arguments:?}\n")
+        })
+        .collect();
+    let file = site.desk.path("floatip.toml");
+    let config = fs::read_to_string(&file).unwrap().replace("port = 21\n", "port = 21\nverify = false\n");
+    fs::write(&file, format!("{config}{hooks}")).unwrap();
+    fs::write(site.desk.path(veto), "").unwrap();
+    let _monitor = monitored(&site).await;
+    site.kill(0).await;
+    site.status_until(|status| status["state"] == "vetoed").await;
+    assert_eq!(happened(&site, "move_vetoed")["reason"], json!("pre_move: not ftp-2 now"));
+    fs::remove_file(site.desk.path(veto)).unwrap();
+    site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
+    let told = written(&site, told).await;
+    assert!(told.starts_with("finished ftp-2 failover ftp-2\n"), "{told}");
+    assert!(!told.contains("AWS_SECRET") && !told.contains("hunter2"), "{told}");
+    // The hook of events hangs each time, and is killed.
+    assert!(!written(&site, all).await.is_empty());
+    site.status_until(|_| {
+        let ended = |logged: &Value| logged["hook"] == "on_event" && logged["result"] == "timed_out";
+        events(&site).iter().any(ended)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_says_why_it_moved_and_why_it_did_not_also_after_a_restart() {
+    let mut site = site("control = \"control.sock\"\n", "state_dir = \"state\"\n").await;
+    fs::create_dir_all(site.desk.path("state")).unwrap();
+    let monitor = monitored(&site).await;
+    assert_eq!(site.ask(&["history"]).stdout, "ftp: nothing was decided yet\n");
+    assert_eq!(site.ask(&["pause", "ftp", "--reason", "disks"]).code, Some(0));
+    site.kill(0).await;
+    let held = |_: &Value| events(&site).iter().any(|logged| logged["event"] == "move_held");
+    site.status_until(held).await;
+    assert_eq!(site.ask(&["resume", "ftp"]).code, Some(0));
+    site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
+    assert_eq!(monitor.end("-TERM").code, Some(0));
+    let _monitor = site.monitor(&[]);
+    let shown = site.ask(&["history", "ftp"]).stdout;
+    for expected in [
+        " ftp order: paused by an operator: disks\n",
+        " ftp hold: a failover from ftp-1 to ftp-2 is held: it is paused\n  known then: ftp-1 unhealthy (connection refused), ftp-2 healthy, on ftp-1\n",
+        " ftp move: move 1 started from ftp-1 to ftp-2 (failover)\n",
+        "  await_released ",
+        "  move finished after ",
+    ] {
+        assert!(shown.contains(expected), "{expected} is missing in\n{shown}");
+    }
+    let json = site.ask(&["history", "--json", "--last", "1"]).json();
+    let [decision] = &json["floating_ips"][0]["decisions"].as_array().unwrap()[..] else { panic!("{json:#}") };
+    assert_eq!((&decision["decision"], &decision["end"]["event"]), (&json!("move"), &json!("move_finished")));
+    assert_eq!(site.ask(&["history", "www"]).code, Some(6));
+}

@@ -172,3 +172,21 @@ async fn logs_can_be_json() {
         assert!(record["timestamp"].is_string() && record["level"].is_string(), "{line}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_on_a_paused_floating_ip_does_not_wait_for_a_provider_that_cannot_be_read() {
+    let site = Site::new().await;
+    let file = site.desk.path("floatip.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("state_dir = \".\"\n{config}")).unwrap();
+    let monitor = site.monitor(&[]);
+    site.status_until(serving).await;
+    assert_eq!(site.ask(&["pause", "ftp"]).code, Some(0));
+    assert_eq!(monitor.end("-TERM").code, Some(0));
+    site.simulator.faults().set(Action::DescribeNetworkInterfaces, Fault::Denied, When::Always);
+    let begun = std::time::Instant::now();
+    let ended = site.ask(&["run", "--once"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.starts_with("ftp: failed: paused: unknown: "), "{}", ended.stdout);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}

@@ -13,7 +13,10 @@ fn blocks(language: &str) -> Vec<&'static str> {
 #[test]
 fn the_readmes_configuration_is_valid() {
     let config = blocks("toml")[0];
-    let more: String = blocks("toml").into_iter().filter(|block| block.starts_with("[[witness]]")).collect();
+    let more: String = blocks("toml")
+        .into_iter()
+        .filter(|block| block.starts_with("[[witness]]") || block.starts_with("[[hook]]"))
+        .collect();
     let ended = Desk::new(&format!("{config}{more}")).run(&["check", "-c", "floatip.toml"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(ended.stdout, "ftp: a dead server is noticed within 5s; an outage shorter than 1s triggers no move\n");

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::command::{CommandError, Done};
 use crate::durable::Durable;
 use crate::engine::track::ProbeId;
+use crate::hook::Plan;
 use crate::mover::{Placement, ReleaseMode};
 use crate::node::NodeId;
 use crate::probe::Via;
@@ -87,6 +88,13 @@ pub enum Action {
         mover: usize,
         /// The node.
         node: NodeId,
+    },
+    /// Ask the hooks about a move and bring their answer to [`Engine::handle_hooks`](super::Engine::handle_hooks).
+    AskHooks {
+        /// To be handed back.
+        call: CallId,
+        /// The move.
+        plan: Plan,
     },
     /// Answer a command.
     Answer {

@@ -31,6 +31,8 @@ impl Engine {
         match command {
             Command::Switchover(switchover) => return self.start_switchover(now, id, &switchover),
             Command::Pause { reason, duration } => {
+                // Whoever only prolongs a pause does not take back why it was made.
+                let reason = reason.or_else(|| self.pause.take().and_then(|pause| pause.reason));
                 self.pause = Some(Pause { reason: reason.clone(), until: duration.map(|duration| now + duration) });
                 self.events.push_back(EventKind::Paused { reason, duration });
                 self.cancel_voluntary(now, "an operator paused it");

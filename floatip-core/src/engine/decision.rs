@@ -29,6 +29,8 @@ pub(super) enum Hold {
     Serving,
     /// Recoveries are switched off.
     RecoveriesOff,
+    /// A hook vetoed the move.
+    Vetoed,
 }
 
 /// What the search for a candidate found.
@@ -73,6 +75,7 @@ impl Engine {
             Health::Unhealthy => self.fail_over(now, holder),
             Health::Healthy => {
                 self.set_hold(Hold::None);
+                self.announced_held.take_if(|(cause, ..)| *cause == Cause::Failover);
                 if self.is_to_be_left(holder) {
                     self.empty(now, holder);
                 } else if let Some(home) = self.restore_due(now, holder) {
@@ -272,7 +275,7 @@ impl Engine {
                 let holder = self.reader.placement().and_then(|placement| placement.holder().cloned());
                 self.events.push_back(EventKind::NoWitness { holder });
             }
-            Hold::None | Hold::AllNodesDown | Hold::RecoveriesOff => {}
+            Hold::None | Hold::AllNodesDown | Hold::RecoveriesOff | Hold::Vetoed => {}
         }
     }
 
@@ -289,13 +292,10 @@ impl Engine {
         if !self.settings.policy.recoveries && cause != Cause::Drain {
             return self.suppress(cause, from, to);
         }
-        self.set_hold(Hold::None);
-        if self.stopping
-            || self.pause.is_some()
-            || self.frozen
-            || self.hold_off.is_some()
-            || !self.may_request(now, self.reader.active())
-        {
+        if self.hold != Hold::Vetoed || self.hold_off.is_none() {
+            self.set_hold(Hold::None);
+        }
+        if self.stopping || self.hold_off.is_some() || self.is_held(now, cause, from, to) {
             return;
         }
         let moves = self.budget.spent(now, self.settings.policy.max_moves_window);
@@ -305,7 +305,29 @@ impl Engine {
             self.save(now);
             return;
         }
+        if !self.is_permitted(now, cause, from, to) {
+            return;
+        }
         self.begin_move(now, cause, from, to, detect);
+    }
+
+    /// Whether something forbids a move that nobody asked for. Says so once.
+    fn is_held(&mut self, now: Instant, cause: Cause, from: Option<usize>, to: usize) -> bool {
+        let reason = if self.pause.is_some() {
+            "it is paused"
+        } else if self.frozen {
+            "it is frozen after too many moves"
+        } else if !self.may_request(now, self.reader.active()) {
+            "this monitor does not hold the lease"
+        } else {
+            self.announced_held = None;
+            return false;
+        };
+        if self.announced_held.replace((cause, from, to, reason)) != Some((cause, from, to, reason)) {
+            let (from, to) = (from.map(|node| self.id(node)), self.id(to));
+            self.events.push_back(EventKind::MoveHeld { from, to, cause, reason });
+        }
+        true
     }
 
     /// Recoveries are switched off: says what would have been done, once.
@@ -333,6 +355,9 @@ impl Engine {
         if switchover.dry_run {
             let from = holder.map(|holder| self.id(holder));
             return self.answer(id, Ok(Done::WouldMove { from, to: switchover.to.clone() }));
+        }
+        if !self.permits_switchover(now, id, switchover, holder, to) {
+            return;
         }
         self.set_hold(Hold::None);
         if std::mem::take(&mut self.drained[to]) {

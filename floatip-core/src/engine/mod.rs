@@ -10,6 +10,7 @@ mod decision;
 mod drift;
 mod moving;
 mod observation;
+mod permission;
 mod reader;
 mod readers;
 mod readiness;
@@ -26,7 +27,8 @@ use std::time::{Duration, Instant};
 
 use crate::command::{Command, CommandError, Done};
 use crate::durable::Durable;
-use crate::event::EventKind;
+use crate::event::{Cause, EventKind};
+use crate::hook::HookResult;
 use crate::lease::Grant;
 use crate::mover::{Accepted, MoveError, Placement, Readiness};
 use crate::node::NodeId;
@@ -44,6 +46,7 @@ use decision::Hold;
 use drift::Drift;
 use moving::Move;
 use observation::Repair;
+use permission::Permission;
 use reader::Knowledge;
 use readers::Readers;
 use readiness::Fitness;
@@ -79,6 +82,10 @@ pub struct Engine {
     budget: Budget,
     last_move_end: Option<Instant>,
     hold_off: Option<Instant>,
+    permission: Option<Permission>,
+    vetoes: u32,
+    /// The move that is held and why, as it was said.
+    announced_held: Option<(Cause, Option<usize>, usize, &'static str)>,
     unchanged_failures: u32,
     lease_until: Option<Instant>,
     epoch: Option<crate::lease::Epoch>,
@@ -124,6 +131,9 @@ impl Engine {
             budget: Budget::from_ages(now, &remembered.move_ages),
             last_move_end: None,
             hold_off: None,
+            permission: None,
+            vetoes: 0,
+            announced_held: None,
             unchanged_failures: 0,
             lease_until: None,
             epoch: None,
@@ -186,6 +196,12 @@ impl Engine {
     /// Takes the answer of [`Action::Ready`]. An error leaves the node what it was.
     pub fn handle_readiness(&mut self, now: Instant, call: CallId, answer: Result<Readiness, MoveError>) {
         self.note_readiness(now, call, answer);
+        self.turn(now);
+    }
+
+    /// Takes the answer of [`Action::AskHooks`]: the worst of all, and what it said.
+    pub fn handle_hooks(&mut self, now: Instant, call: CallId, result: HookResult, said: Option<String>) {
+        self.end_permission(now, call, result, said);
         self.turn(now);
     }
 
@@ -263,6 +279,7 @@ impl Engine {
         times.push(self.next_ready_due());
         times.push(self.witnesses.next());
         times.push(self.next_restore());
+        times.push(self.next_permission());
         times.push(self.pause.as_ref().and_then(|pause| pause.until));
         times.into_iter().flatten().filter(|time| *time > self.turned).min()
     }
@@ -327,12 +344,14 @@ impl Engine {
                 Placement::Stranger { .. } => return State::HeldByStranger,
                 Placement::Free if self.hold == Hold::NoCandidate => return State::NoCandidate,
                 Placement::Free if self.hold == Hold::Isolated => return State::Isolated,
+                Placement::Free if self.hold == Hold::Vetoed => return State::Vetoed,
                 Placement::Free if self.hold == Hold::RecoveriesOff => return State::RecoveriesOff,
                 Placement::Free => return State::Free,
             },
         };
         match self.hold {
             Hold::Isolated => return State::Isolated,
+            Hold::Vetoed => return State::Vetoed,
             Hold::NoWitness => return State::NoWitness,
             Hold::AllNodesDown => return State::AllNodesDown,
             Hold::Serving => return State::UnreachableButServing,
@@ -357,6 +376,7 @@ impl Engine {
             self.lose_lease();
         }
         self.end_pause(now);
+        self.expire_permission(now);
         if self.witnesses.refresh(now, &self.settings) {
             self.watch.void_failures(now);
         }

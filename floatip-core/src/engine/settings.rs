@@ -37,6 +37,8 @@ pub struct Settings {
     pub witnesses: Vec<WitnessSettings>,
     /// How many of them must answer for an unplanned move. Zero where there are none.
     pub witness_quorum: usize,
+    /// How long the hooks may take that are asked before a move; `None` if there are none.
+    pub pre_move: Option<Duration>,
     /// What each mover can do, the preferred one first.
     pub movers: Vec<Capabilities>,
     /// The policy.

@@ -64,6 +64,7 @@ impl Bench {
             checks: vec![check],
             witnesses: Vec::new(),
             witness_quorum: 0,
+            pre_move: None,
             movers: vec![Capabilities::new(Strategy::ReleaseFirst).can_force(true)],
             policy: Policy { verify: Verify::Off, ..Policy::default() },
             leased,
@@ -109,7 +110,10 @@ impl Bench {
                         let verdict = if sick { Verdict::unhealthy(Reason::Refused) } else { Verdict::healthy() };
                         self.engine.handle_probe(self.now, id, self.now, Ok(verdict));
                     }
-                    Action::Probe { .. } | Action::ProbeWitness { .. } | Action::DropProbe { .. } => {}
+                    Action::Probe { .. }
+                    | Action::ProbeWitness { .. }
+                    | Action::DropProbe { .. }
+                    | Action::AskHooks { .. } => {}
                 }
             }
             self.events.extend(std::iter::from_fn(|| self.engine.poll_event()));

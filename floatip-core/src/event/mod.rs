@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Serialize, Serializer};
 
 use crate::combination::Role;
+use crate::hook::{HookResult, Occasion};
 use crate::lease::Epoch;
 use crate::mover::Token;
 use crate::node::NodeId;
@@ -492,6 +493,50 @@ pub enum EventKind {
     },
     /// The lease was lost, or could not be renewed in time: this monitor moves nothing.
     LeaseLost {},
+    /// A move would have been made, but something forbids it: it is said once.
+    MoveHeld {
+        /// The node that holds the address; absent if nobody does.
+        from: Option<NodeId>,
+        /// The node that would have received it.
+        to: NodeId,
+        /// Why it would have been moved.
+        cause: Cause,
+        /// What forbids it.
+        reason: &'static str,
+    },
+    /// A hook did not allow a move. An unplanned one is asked about again, ever more rarely, up to once a minute.
+    MoveVetoed {
+        /// The node that holds the address; absent if nobody does.
+        from: Option<NodeId>,
+        /// The node that should have received it.
+        to: NodeId,
+        /// Why it should have been moved.
+        cause: Cause,
+        /// The hook and its words.
+        reason: String,
+    },
+    /// A hook was called before or after a move; or one that is told of events failed.
+    HookFinished {
+        /// The hook.
+        hook: String,
+        /// When it was called.
+        occasion: Occasion,
+        /// How it ended.
+        result: HookResult,
+        /// What it said, or what is wrong with it; at most 1000 characters.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        output: Option<String>,
+        /// How long it took.
+        #[serde(rename = "duration_ms", serialize_with = "millis")]
+        duration: Duration,
+    },
+    /// Events came faster than a hook could be told of them, and some were left out.
+    HookMissed {
+        /// The hook.
+        hook: String,
+        /// How many.
+        missed: u64,
+    },
     /// State that should survive a restart could not be written. Failover goes on.
     StateNotSaved {
         /// What is wrong, with its causes.

@@ -3,12 +3,14 @@
 use std::fmt;
 
 use super::EventKind;
+use crate::hook::HookResult;
 use crate::node::NodeId;
 
 impl EventKind {
     /// True if an operator should look at it.
     pub fn is_trouble(&self) -> bool {
         match self {
+            Self::HookFinished { result, .. } => *result != HookResult::Done,
             Self::NodeWentDown { .. }
             | Self::NodeBecameUnknown { .. }
             | Self::CheckWentDown { .. }
@@ -40,6 +42,9 @@ impl EventKind {
             | Self::LeaseLost {}
             | Self::RecoverySuppressed { .. }
             | Self::ClockJumped { .. }
+            | Self::MoveVetoed { .. }
+            | Self::MoveHeld { .. }
+            | Self::HookMissed { .. }
             | Self::StateNotSaved { .. } => true,
             Self::NodeCameUp { .. }
             | Self::CheckCameUp { .. }
@@ -221,6 +226,17 @@ impl fmt::Display for EventKind {
             }
             Self::LeaseAcquired { epoch } => write!(f, "the lease was acquired with epoch {}", epoch.0),
             Self::LeaseLost {} => write!(f, "the lease was lost: this monitor moves nothing"),
+            Self::MoveHeld { from, to, cause, reason } => {
+                write!(f, "a {} from {} to {to} is held: {reason}", cause.as_str(), OrNobody(from))
+            }
+            Self::MoveVetoed { from, to, cause, reason } => {
+                write!(f, "a {} from {} to {to} was not made: {reason}", cause.as_str(), OrNobody(from))
+            }
+            Self::HookFinished { hook, occasion, result, output, duration } => {
+                write!(f, "the hook {hook} ({}) {} after {duration:.1?}", occasion.as_str(), result.as_str())?;
+                output.as_ref().map_or(Ok(()), |output| write!(f, ": {output}"))
+            }
+            Self::HookMissed { hook, missed } => write!(f, "{missed} events came too fast for the hook {hook}"),
             Self::StateNotSaved { error } => {
                 write!(f, "the state could not be written, so a restart would forget pauses and moves: {error}")
             }

@@ -15,12 +15,16 @@ use tracing::{Instrument, Span};
 use super::Orchestrator;
 use super::clock::{Stall, now, wall};
 use super::handle::Ask;
+use super::history_file::HistoryFile;
+use super::hooks::{self, Called, Told};
 use super::shared_probe::{Asker, Key, SharedProbes};
 use super::state_file::StateFile;
 use crate::command::{CommandError, Done};
 use crate::durable::Durable;
 use crate::engine::{Action, CallId, CheckSettings, CommandId, Engine, Settings, WitnessSettings};
 use crate::event::{Event, EventKind};
+use crate::history::History;
+use crate::hook::Occasion;
 use crate::lease::{Grant, LeaseError};
 use crate::mover::{Accepted, AddressMover, MoveError, Placement, Readiness};
 use crate::node::{Host, NodeId};
@@ -41,6 +45,9 @@ const CALL_BACKSTOP: Duration = Duration::from_millis(500);
 /// How long a stopping monitor goes on with moves that are past their point of no return.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(60);
 
+/// How long a stopping monitor waits for hooks to hear of the last events.
+const HOOK_GRACE: Duration = Duration::from_secs(5);
+
 /// How soon a lease that is held by another, or whose store did not answer, is asked for again.
 const LEASE_RETRY: Duration = Duration::from_secs(1);
 
@@ -56,6 +63,9 @@ enum Output {
     Readiness { slot: usize, call: CallId, answer: Result<Readiness, MoveError> },
     Lease { slot: usize, asked: Instant, grant: Result<Option<Grant>, LeaseError> },
     Saved { slot: usize, error: Option<String> },
+    HistorySaved { slot: usize, error: Option<String> },
+    Asked { slot: usize, call: CallId, called: Vec<Called> },
+    Told { slot: usize, hook: usize, called: Option<Called> },
 }
 
 /// What a task was for, in case it panics and brings nothing back.
@@ -66,6 +76,9 @@ enum Purpose {
     Ready { slot: usize, call: CallId },
     Lease { slot: usize },
     Save { slot: usize },
+    SaveHistory { slot: usize },
+    Ask { slot: usize, call: CallId },
+    Tell { slot: usize, hook: usize },
 }
 
 /// What ended the loop's sleep.
@@ -88,6 +101,11 @@ struct Slot {
     save_failed: bool,
     due: Option<Instant>,
     waiting: HashMap<CommandId, oneshot::Sender<Result<Done, CommandError>>>,
+    history: History,
+    history_file: Option<HistoryFile>,
+    saving_history: bool,
+    history_unsaved: bool,
+    hooks: Vec<Told>,
     span: Span,
     move_span: Option<Span>,
 }
@@ -112,13 +130,14 @@ impl Driver {
     pub(super) fn new(orchestrator: Orchestrator) -> Self {
         let Orchestrator { slots, witnesses, witness_quorum, sweep, seed, asks: _, inbox, events } = orchestrator;
         let origin = now();
-        let slots = slots.into_iter().map(|(setup, state, remembered)| {
+        let slots = slots.into_iter().map(|(setup, state, remembered, history_file)| {
             let settings = Settings {
                 floating_ip: setup.floating_ip.clone(),
                 nodes: setup.nodes.clone(),
                 checks: setup.checks.iter().map(check_settings).collect(),
                 witnesses: witnesses.iter().map(witness_settings).collect(),
                 witness_quorum,
+                pre_move: hooks_timeout(&setup),
                 movers: setup.movers.iter().map(|mover| mover.capabilities()).collect(),
                 policy: setup.policy.clone(),
                 leased: setup.lease.is_some(),
@@ -129,6 +148,11 @@ impl Driver {
             Slot {
                 span: tracing::info_span!("floating_ip", floating_ip = %setup.floating_ip.name),
                 engine: Engine::new(origin, settings, &remembered),
+                history: History::new(history_file.as_ref().map(HistoryFile::load).unwrap_or_default()),
+                history_file,
+                saving_history: false,
+                history_unsaved: false,
+                hooks: setup.hooks.iter().cloned().map(Told::new).collect(),
                 setup,
                 state,
                 saving: false,
@@ -224,12 +248,13 @@ impl Driver {
     async fn finish(mut self) {
         self.inbox.close();
         self.probes.abort_all();
-        while self.slots.iter().any(|slot| slot.saving) {
+        while self.slots.iter().any(|slot| slot.saving || slot.saving_history) {
             let Some(ended) = self.tasks.join_next_with_id().await else { break };
-            if let Ok((_, Output::Saved { .. })) | Err(_) = ended {
+            if let Ok((_, Output::Saved { .. } | Output::HistorySaved { .. })) | Err(_) = ended {
                 self.take(ended);
             }
         }
+        self.finish_telling().await;
         self.tasks.abort_all();
         for slot in &self.slots {
             if let Some(lease) = &slot.setup.lease {
@@ -241,6 +266,21 @@ impl Driver {
                     Err(_) => tracing::warn!(parent: &slot.span, "the lease was not released in time"),
                 }
             }
+        }
+    }
+
+    /// Lets hooks hear of the last events, for as long as [`HOOK_GRACE`] allows.
+    async fn finish_telling(&mut self) {
+        let telling = async {
+            while self.slots.iter().flat_map(|slot| &slot.hooks).any(Told::is_busy) {
+                let Some(ended) = self.tasks.join_next_with_id().await else { break };
+                if let Ok((_, Output::Told { .. } | Output::HistorySaved { .. })) | Err(_) = ended {
+                    self.take(ended);
+                }
+            }
+        };
+        if timeout(HOOK_GRACE, telling).await.is_err() {
+            tracing::warn!("hooks were not told of everything before the end");
         }
     }
 
@@ -309,6 +349,28 @@ impl Driver {
                 self.end_save(slot, error);
                 return;
             }
+            Output::HistorySaved { slot, error } => {
+                self.slots[slot].saving_history = false;
+                self.note_saved(slot, error);
+                self.begin_save_history(slot);
+                return;
+            }
+            Output::Asked { slot, call, called } => {
+                for event in called.iter().filter_map(Called::event) {
+                    self.tell(slot, event);
+                }
+                let (result, said) = hooks::verdict(&called);
+                self.slots[slot].engine.handle_hooks(now(), call, result, said);
+                slot
+            }
+            Output::Told { slot, hook, called } => {
+                let missed = self.slots[slot].hooks[hook].end();
+                for event in called.iter().filter_map(Called::event).chain(missed) {
+                    self.tell(slot, event);
+                }
+                self.begin_telling(slot);
+                return;
+            }
         };
         self.pump(slot);
     }
@@ -319,6 +381,11 @@ impl Driver {
                 let now = now();
                 // The asker may have gone; then nobody misses the answer.
                 drop(reply.send(self.slots.iter().map(|slot| slot.engine.status(now)).collect()));
+            }
+            Ask::History { floating_ip, reply } => {
+                let slot = self.slots.iter().find(|slot| *slot.setup.floating_ip.name == *floating_ip);
+                let decisions = slot.map(|slot| slot.history.decisions());
+                drop(reply.send(decisions.ok_or(CommandError::UnknownFloatingIp { name: floating_ip })));
             }
             Ask::Command { floating_ip, command, reply } => {
                 let slot = self.slots.iter().position(|slot| *slot.setup.floating_ip.name == *floating_ip);
@@ -381,8 +448,23 @@ impl Driver {
             *move_span = None;
         }
         let event = Event::new(wall(), setup.floating_ip.name.clone(), kind);
+        let event = Arc::new(event);
+        let Slot { engine, history, history_unsaved, hooks, .. } = &mut self.slots[slot];
+        *history_unsaved |= history.note(&event, || engine.status(now()));
+        hooks.iter_mut().for_each(|hook| hook.push(&event));
+        self.begin_save_history(slot);
+        self.begin_telling(slot);
         // Without a subscriber the log has said it.
-        drop(self.events.send(Arc::new(event)));
+        drop(self.events.send(event));
+    }
+
+    fn begin_telling(&mut self, slot: usize) {
+        for hook in 0..self.slots[slot].hooks.len() {
+            if let Some(call) = self.slots[slot].hooks[hook].begin() {
+                let task = async move { Output::Told { slot, hook, called: Some(call.await) } };
+                self.spawn(Purpose::Tell { slot, hook }, task);
+            }
+        }
     }
 
     fn act(&mut self, slot: usize, action: Action) {
@@ -440,6 +522,11 @@ impl Driver {
                     Output::Readiness { slot, call, answer }
                 };
                 self.spawn(Purpose::Ready { slot, call }, task.instrument(span));
+            }
+            Action::AskHooks { call, plan } => {
+                let hooks = self.slots[slot].setup.hooks.clone();
+                let task = async move { Output::Asked { slot, call, called: hooks::ask(hooks, plan).await } };
+                self.spawn(Purpose::Ask { slot, call }, task);
             }
             Action::Answer { command, result } => {
                 if let Some(reply) = self.slots[slot].waiting.remove(&command) {
@@ -532,12 +619,31 @@ impl Driver {
 
     fn end_save(&mut self, slot: usize, error: Option<String>) {
         self.slots[slot].saving = false;
+        self.note_saved(slot, error);
+        self.begin_save(slot);
+    }
+
+    /// Says that something could not be written, once until it can be again.
+    fn note_saved(&mut self, slot: usize, error: Option<String>) {
         let failed = error.is_some();
         let failed_before = std::mem::replace(&mut self.slots[slot].save_failed, failed);
         if let Some(error) = error.filter(|_| !failed_before) {
             self.tell(slot, EventKind::StateNotSaved { error });
         }
-        self.begin_save(slot);
+    }
+
+    /// Writes the history, one write of a floating IP at a time.
+    fn begin_save_history(&mut self, slot: usize) {
+        let Slot { history, history_file, saving_history, history_unsaved, .. } = &mut self.slots[slot];
+        let Some(file) = history_file.clone().filter(|_| *history_unsaved && !*saving_history) else { return };
+        (*saving_history, *history_unsaved) = (true, false);
+        let decisions = history.decisions();
+        let id = self.tasks.spawn_blocking(move || {
+            let error = file.save(&decisions).err();
+            let error = error.map(|error| format!("{}: {error}", file.path().display()));
+            Output::HistorySaved { slot, error }
+        });
+        self.purposes.insert(id.id(), Purpose::SaveHistory { slot });
     }
 }
 
@@ -558,6 +664,9 @@ impl Purpose {
                 let grant = Err(LeaseError { source: error.into() });
                 Output::Lease { slot, asked: now(), grant }
             }
+            Self::SaveHistory { slot } => Output::HistorySaved { slot, error: Some(error.to_string()) },
+            Self::Ask { slot, call } => Output::Asked { slot, call, called: Vec::new() },
+            Self::Tell { slot, hook } => Output::Told { slot, hook, called: None },
             Self::Save { slot } => Output::Saved { slot, error: Some(error.to_string()) },
         }
     }
@@ -566,6 +675,11 @@ impl Purpose {
 fn check_settings(check: &crate::setup::Check) -> CheckSettings {
     let crate::setup::Check { probe, role, health, direct, verifies } = check;
     CheckSettings { kind: probe.kind(), role: *role, health: *health, direct: *direct, verifies: *verifies }
+}
+
+/// How long the hooks may take that are asked before a move.
+fn hooks_timeout(setup: &Setup) -> Option<Duration> {
+    setup.hooks.iter().filter(|hook| hook.wants(Occasion::PreMove)).map(|hook| hook.timeout()).max()
 }
 
 fn witness_settings(witness: &Witness) -> WitnessSettings {

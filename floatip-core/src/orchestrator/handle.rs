@@ -6,12 +6,14 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::command::{Command, CommandError, Done};
 use crate::event::Event;
+use crate::history::Decision;
 use crate::status::Status;
 
 /// What is asked of the owner loop.
 #[derive(Debug)]
 pub(super) enum Ask {
     Status(oneshot::Sender<Vec<Status>>),
+    History { floating_ip: String, reply: oneshot::Sender<Result<Vec<Decision>, CommandError>> },
     Command { floating_ip: String, command: Command, reply: oneshot::Sender<Result<Done, CommandError>> },
 }
 
@@ -31,6 +33,18 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.asks.send(Ask::Status(reply)).await.map_err(|_| CommandError::Stopped)?;
         answer.await.map_err(|_| CommandError::Stopped)
+    }
+
+    /// The newest 100 decisions about a floating IP, oldest first: why it was moved and why not, on what evidence, and how
+    /// long each part took. With a state folder also those of earlier runs.
+    ///
+    /// # Errors
+    /// [`CommandError::UnknownFloatingIp`], and [`CommandError::Stopped`] if the orchestrator has stopped.
+    pub async fn history(&self, floating_ip: &str) -> Result<Vec<Decision>, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        let ask = Ask::History { floating_ip: floating_ip.to_owned(), reply };
+        self.asks.send(ask).await.map_err(|_| CommandError::Stopped)?;
+        answer.await.map_err(|_| CommandError::Stopped)?
     }
 
     /// All events from now on. A subscriber may be 1024 events behind before it misses some.

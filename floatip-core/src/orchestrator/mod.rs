@@ -3,6 +3,8 @@
 mod clock;
 mod driver;
 mod handle;
+mod history_file;
+mod hooks;
 mod shared_probe;
 mod state_file;
 
@@ -22,6 +24,7 @@ use crate::witness::{Witness, default_quorum};
 use driver::Driver;
 use handle::Ask;
 pub use handle::{Handle, Notice, Subscription};
+use history_file::HistoryFile;
 use state_file::StateFile;
 
 /// How many events a slow subscriber may be behind before it misses some.
@@ -67,7 +70,8 @@ impl Builder {
         self
     }
 
-    /// Sets a folder, which must exist, in which pauses, freezes and the move budget survive restarts. Default: none.
+    /// Sets a folder, which must exist, in which pauses, freezes, the move budget and the history survive restarts.
+    /// Default: none.
     #[must_use]
     pub fn state_dir(mut self, state_dir: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(state_dir.into());
@@ -134,7 +138,8 @@ impl Builder {
                     ))
                 })?,
             };
-            slots.push((setup, state, remembered));
+            let history = self.state_dir.as_ref().map(|dir| HistoryFile::new(dir, &name));
+            slots.push((setup, state, remembered, history));
         }
         let (asks, inbox) = mpsc::channel(COMMAND_BACKLOG);
         let events = broadcast::Sender::new(EVENT_BACKLOG);
@@ -199,7 +204,7 @@ fn witness_fault(witnesses: &[Witness], quorum: usize, setups: &[Setup]) -> Opti
 /// Drives any number of floating IPs.
 #[derive(Debug)]
 pub struct Orchestrator {
-    slots: Vec<(Setup, Option<StateFile>, Durable)>,
+    slots: Vec<(Setup, Option<StateFile>, Durable, Option<HistoryFile>)>,
     witnesses: Vec<Witness>,
     witness_quorum: usize,
     sweep: Duration,

@@ -240,3 +240,17 @@ async fn a_drained_holder_stays_while_no_other_node_is_well() {
     world.heal("b");
     monitor.finished(20 * S).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_second_pause_without_a_reason_keeps_the_first_ones() {
+    let world = World::two();
+    let monitor = world.settled().await;
+    let pause = |reason: Option<&str>| Command::Pause { reason: reason.map(str::to_owned), duration: Some(600 * S) };
+    for (reason, kept) in [(Some("works"), "works"), (None, "works"), (Some("more works"), "more works")] {
+        monitor.handle.command("ftp", pause(reason)).await.unwrap();
+        assert_eq!(monitor.status().await.pause_reason.as_deref(), Some(kept));
+    }
+    monitor.handle.command("ftp", Command::Resume).await.unwrap();
+    monitor.handle.command("ftp", pause(None)).await.unwrap();
+    assert_eq!(monitor.status().await.pause_reason, None, "that pause was over");
+}

@@ -5,6 +5,8 @@ mod combination;
 mod commands;
 mod drift;
 mod fallback;
+mod history;
+mod hooks;
 mod moves;
 mod policy;
 mod rules;
