@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use floatip_aws::{AwsSettings, Ec2, EipMover, EipNode, EniMover, NodeInterface, PrivateIpMover, RouteMover};
-use floatip_core::{AddressMover, Builder, Check, HealthProbe, NodeId, Orchestrator, Setup, Witness};
+use floatip_core::{AddressMover, Builder, Check, HealthProbe, NodeId, Orchestrator, Role, Setup, Witness};
 use floatip_probes::{Secret, SettingError};
 
 use crate::config::{Aws, Config, FloatingIpConfig, HookConfig, Mover, ProbeSpec, WitnessConfig};
@@ -22,8 +22,9 @@ impl Probes {
         ip.probes
             .iter()
             .map(|probe| {
-                let check =
-                    Check::new(self.probe(&probe.spec, probe.secret.as_ref())?).health(ip.health).direct(probe.direct);
+                let check = Check::new(self.probe(&probe.spec, probe.secret.as_ref())?);
+                let check = check.health(probe.timing.over(ip.health)).direct(probe.direct);
+                let check = if probe.informational { check.role(Role::Informs) } else { check };
                 Ok(match probe.verify {
                     Some(verify) => check.verifies(verify),
                     None => check,
@@ -66,7 +67,10 @@ pub(crate) async fn orchestrator(config: &Config) -> Result<Orchestrator, Failur
         builder = builder.witness_quorum(quorum);
     }
     for ip in &config.floating_ips {
-        let mut setup = Setup::new(ip.floating_ip.clone()).policy(ip.policy.clone()).mover(mover(ip, &ec2)?);
+        let mut setup = Setup::new(ip.floating_ip.clone()).policy(ip.policy.clone());
+        for mechanism in std::iter::once(&ip.mover).chain(&ip.fallbacks) {
+            setup = setup.mover(mover(ip, mechanism, &ec2)?);
+        }
         for node in &ip.nodes {
             setup = setup.node(node.node.clone().local(own_addresses.is_local(node)));
         }
@@ -91,9 +95,9 @@ async fn connect(aws: &Aws) -> Result<Ec2, Failure> {
     Ok(settings.connect().await?)
 }
 
-fn mover(ip: &FloatingIpConfig, ec2: &Ec2) -> Result<Arc<dyn AddressMover>, Failure> {
+fn mover(ip: &FloatingIpConfig, mechanism: &Mover, ec2: &Ec2) -> Result<Arc<dyn AddressMover>, Failure> {
     let refused = |source| Failure::Mover { floating_ip: ip.floating_ip.name.to_string(), source };
-    match &ip.mover {
+    match mechanism {
         Mover::Eni { network_interface, device_index } => {
             let nodes =
                 ip.nodes.iter().filter_map(|node| Some((node.node.id.clone(), node.instance.as_ref()?.0.as_str())));

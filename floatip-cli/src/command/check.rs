@@ -48,8 +48,8 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
             .map(|ip| {
                 json!({
                     "name": ip.floating_ip.name,
-                    "worst_case_detection_ms": millis(ip.health.worst_case_detection()),
-                    "shortest_outage_ms": millis(ip.health.shortest_outage()),
+                    "worst_case_detection_ms": millis(ip.policy.require.worst_case_detection(&ip.deciding())),
+                    "shortest_outage_ms": millis(ip.policy.require.shortest_outage(&ip.deciding())),
                 })
             })
             .collect();
@@ -64,8 +64,8 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
 }
 
 fn sentence(ip: &FloatingIpConfig) -> String {
-    let detection = humantime::format_duration(ip.health.worst_case_detection());
-    let outage = match ip.health.shortest_outage() {
+    let detection = humantime::format_duration(ip.policy.require.worst_case_detection(&ip.deciding()));
+    let outage = match ip.policy.require.shortest_outage(&ip.deciding()) {
         Duration::ZERO => "any outage that a probe meets can trigger a move".to_owned(),
         outage => format!("an outage shorter than {} triggers no move", humantime::format_duration(outage)),
     };

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use floatip_core::{EventKind, Handle, Health, NodeId, Notice, Orchestrator, State, Status, Subscription};
+use floatip_core::{
+    EventKind, Handle, Health, HealthSettings, NodeId, Notice, Orchestrator, State, Status, Subscription,
+};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, interval, timeout};
@@ -125,11 +127,13 @@ struct Limits {
 
 impl Limits {
     fn new(config: &Config, ip: &FloatingIpConfig) -> Self {
-        let (health, policy) = (&ip.health, &ip.policy);
+        let policy = &ip.policy;
+        let checks = ip.deciding();
         let nodes = u32::try_from(ip.nodes.len()).unwrap_or(u32::MAX);
-        let rise = health.fast_interval * health.rise + health.timeout;
+        let rise = checks.iter().map(|health| health.fast_interval * health.rise + health.timeout).max();
+        let detection = checks.iter().map(HealthSettings::worst_case_detection).max();
         Self {
-            decision: health.worst_case_detection() + rise + config.sweep + PROVIDER,
+            decision: detection.unwrap_or_default() + rise.unwrap_or_default() + config.sweep + PROVIDER,
             moving: policy.release_timeout
                 + policy.forced_release_timeout
                 + (policy.claim_timeout + policy.verify_timeout).saturating_mul(nodes)

@@ -97,7 +97,7 @@ fn subjects_of(ip: &FloatingIpConfig, checks: &[Check]) -> Vec<Subject> {
     let subject = |check: &Check, node: &NodeId, host: &Host, via| Subject {
         floating_ip: Some(ip.floating_ip.name.clone()),
         check: check.clone(),
-        target: Target::new(node.clone(), host.clone(), via, ip.health.timeout),
+        target: Target::new(node.clone(), host.clone(), via, check.health.timeout),
     };
     let mut subjects = Vec::new();
     for node in ip.nodes.iter().map(|node| &node.node) {
@@ -140,14 +140,14 @@ async fn examine(subject: Subject) -> Finding {
 fn slow_checks(config: &Config, findings: &[Finding]) -> Vec<String> {
     let mut warnings = Vec::new();
     for ip in &config.floating_ips {
-        let fast = ip.health.fast_interval;
         let slowest = findings
             .iter()
             .filter(|finding| {
                 finding.subject.floating_ip.as_ref() == Some(&ip.floating_ip.name) && finding.is_healthy()
             })
             .max_by_key(|finding| finding.took);
-        if let Some(finding) = slowest.filter(|finding| finding.took > fast) {
+        if let Some(finding) = slowest.filter(|finding| finding.took > finding.subject.check.health.fast_interval) {
+            let fast = finding.subject.check.health.fast_interval;
             warnings.push(format!(
                 "{}: a healthy check by {} took {} ms, longer than `fast_interval` ({}): every check will be taken for \
                  a slow one, and several will run at once; make `fast_interval` longer",

@@ -53,8 +53,26 @@ struct Move {
     stuck: Option<String>,
 }
 
+/// One check of a node.
+#[derive(Debug, Deserialize)]
+struct Probe {
+    kind: String,
+    health: String,
+    reason: Option<String>,
+}
+
+impl Probe {
+    fn told(&self) -> Option<String> {
+        self.reason.as_ref().map(|reason| format!("{} (does not turn it down): {reason}", self.kind))
+    }
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Node {
+    #[serde(default)]
+    maintenance: Option<String>,
+    #[serde(default)]
+    probes: Vec<Probe>,
     pub(super) name: String,
     host: String,
     health: String,
@@ -122,8 +140,20 @@ fn show(ip: &FloatingIp) -> Result<(), Failure> {
     for node in ip.nodes.iter().chain(&ip.witnesses) {
         let not_ready = node.not_ready.as_ref().map(|reason| format!("not ready: {reason}"));
         let drained = node.drained.then(|| "drained".to_owned());
+        let maintenance = node.maintenance.as_ref().map(|reason| format!("in maintenance: {reason}"));
+        let down = |probe: &&Probe| probe.health == "unhealthy" && probe.reason != node.reason;
+        let beside = node.probes.iter().filter(down).filter_map(Probe::told);
         let flapping = node.flapping.then(|| "flapping".to_owned());
-        let reasons: Vec<_> = node.reason.iter().cloned().chain(not_ready).chain(drained).chain(flapping).collect();
+        let reasons: Vec<_> = node
+            .reason
+            .iter()
+            .cloned()
+            .chain(not_ready)
+            .chain(drained)
+            .chain(maintenance)
+            .chain(flapping)
+            .chain(beside)
+            .collect();
         let witness = ip.witnesses.iter().any(|witness| std::ptr::eq(witness, node));
         let name = if witness { format!("witness {}", node.name) } else { node.name.clone() };
         table.add_row([name.as_str(), &node.host, &node.health, &reasons.join("; ")]);

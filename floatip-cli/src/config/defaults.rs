@@ -67,6 +67,7 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
         health_setting("timeout", duration(health.timeout), "how long one check may take"),
         health_setting("fall", number(health.fall), "failures in a row that turn a node down"),
         health_setting("rise", number(health.rise), "successes in a row that turn a node up"),
+        health_setting("require", quoted("all"), "how many probes must be healthy: \"any\", or a number"),
         policy_setting("failback", quoted("never"), "\"manual\" tells when it is due, { after = \"10m\" } does it"),
         policy_setting("recoveries", Some(policy.recoveries.to_string()), "false: no unplanned move of this one"),
         policy_setting("prefer", Some("[]".to_owned()), "nodes in the order of preference; then the others as listed"),
@@ -89,6 +90,16 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
         ),
         policy_setting("claim_timeout", duration(policy.claim_timeout), "the next node is tried after this"),
         policy_setting("force_release", Some(policy.force_release.to_string()), "whether a release may be forced"),
+        policy_setting(
+            "take_from_strangers",
+            Some(policy.take_from_strangers.to_string()),
+            "true: takes the address from what is no node",
+        ),
+        policy_setting(
+            "drift",
+            quoted("adopt"),
+            "moved by somebody else between healthy nodes: \"restore\" moves it back",
+        ),
     ]);
     settings
 }

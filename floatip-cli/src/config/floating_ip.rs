@@ -3,11 +3,12 @@
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
-use floatip_core::{Failback, FloatingIp, HealthSettings, Host, Node, NodeId, Policy, Verify};
+use floatip_core::{Failback, FloatingIp, HealthSettings, Host, Node, NodeId, Policy, Require, Verify};
 use toml::Spanned;
 
+use super::chain::{self, Chain};
 use super::diagnostic::Report;
-use super::mover::{self, Mover, MoverKind};
+use super::mover::{Mover, MoverKind};
 use super::probe::{self, Probe, ProbeSpec};
 use super::setting::{Address, InstanceId, InterfaceId, Name};
 use super::table::{Setting, Table};
@@ -18,10 +19,19 @@ use super::{Purpose, timing};
 pub(crate) struct FloatingIpConfig {
     pub(crate) floating_ip: FloatingIp,
     pub(crate) mover: Mover,
+    /// Other mechanisms for the same address, in the order in which they are tried.
+    pub(crate) fallbacks: Vec<Mover>,
     pub(crate) nodes: Vec<NodeConfig>,
     pub(crate) probes: Vec<Probe>,
     pub(crate) health: HealthSettings,
     pub(crate) policy: Policy,
+}
+
+impl FloatingIpConfig {
+    /// The timing of each probe that decides about a node.
+    pub(crate) fn deciding(&self) -> Vec<HealthSettings> {
+        self.probes.iter().filter(|probe| probe.decides()).map(|probe| probe.timing.over(self.health)).collect()
+    }
 }
 
 /// One node, and what the provider calls it.
@@ -53,8 +63,9 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Placed> {
         table.lacks("mover", &format!("[floating_ip.mover] with {}", MoverKind::EXPECTED));
     }
     let mover_at = mover_table.as_ref().map_or(0..0, |table| table.span.clone());
-    let mover = mover_table.and_then(|table| mover::read(table, address.as_ref().map(Spanned::get_ref)));
-    let nodes = nodes(&mut table, mover.as_ref(), address.as_ref());
+    let chain = mover_table.map(|table| chain::read(table, address.as_ref().map(Spanned::get_ref)));
+    let Chain { first: mover, fallbacks, force_detach } = chain.unwrap_or_default();
+    let nodes = nodes(&mut table, mover.as_ref().map(|mover| (mover, &fallbacks[..])), address.as_ref());
     let probes = table.tables("probe");
     let probes_at = probes.as_ref().and_then(|tables| tables.first()).map(|table| table.span.clone());
     let probe_count = probes.as_ref().map_or(0, Vec::len);
@@ -62,17 +73,29 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Placed> {
         probes.unwrap_or_default().into_iter().filter_map(|table| probe::read(table, purpose)).collect();
     let health_table = table.table("health");
     let health_at = health_table.as_ref().map(|table| table.span.clone());
-    let health = health_table.map(timing::health).unwrap_or_default();
+    let (health, require) = health_table.map(timing::health).unwrap_or((HealthSettings::default(), Require::All));
     let policy_table = table.table("policy");
     let policy_at = policy_table.as_ref().map(|table| table.span.clone());
-    let policy = policy_table.map(timing::policy).unwrap_or_default();
+    let says_force = policy_table.as_ref().is_some_and(|table| table.has("force_release"));
+    let mut policy = policy_table.map(timing::policy).unwrap_or_default();
+    policy.require = require;
+    if let Some(force_detach) = force_detach {
+        if says_force && policy.force_release != *force_detach.get_ref() {
+            report.error(
+                force_detach.span(),
+                "`force_detach` says the opposite of `force_release` in [floating_ip.policy]",
+                "they are the same setting: leave one of them out",
+            );
+        }
+        policy.force_release = *force_detach.get_ref();
+    }
     let span = table.span.clone();
     table.finish();
 
     if let Some(at) = probes_at
         && probes.len() == probe_count
     {
-        judge_probes(report, at, &probes, &policy);
+        judge_probes(report, at, &probes, &policy, &health);
     }
     judge_timing(report, health_at.unwrap_or(span.clone()), &health);
     judge_policy(report, policy_at.unwrap_or(span), &policy, &nodes);
@@ -86,11 +109,15 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Placed> {
             return None;
         }
     };
-    let config = FloatingIpConfig { floating_ip, mover, nodes, probes, health, policy };
+    let config = FloatingIpConfig { floating_ip, mover, fallbacks, nodes, probes, health, policy };
     Some(Placed { config, name_at, address_at, mover_at })
 }
 
-fn nodes(table: &mut Table<'_>, mover: Option<&Mover>, address: Option<&Spanned<Address>>) -> Vec<NodeConfig> {
+fn nodes(
+    table: &mut Table<'_>,
+    mover: Option<(&Mover, &[Mover])>,
+    address: Option<&Spanned<Address>>,
+) -> Vec<NodeConfig> {
     let tables = table.tables("node").unwrap_or_default();
     let report = table.report;
     let mut nodes: Vec<(Range<usize>, NodeConfig)> = Vec::new();
@@ -113,12 +140,18 @@ fn nodes(table: &mut Table<'_>, mover: Option<&Mover>, address: Option<&Spanned<
 
 fn node(
     mut table: Table<'_>,
-    mover: Option<&Mover>,
+    mover: Option<(&Mover, &[Mover])>,
     address: Option<&Spanned<Address>>,
 ) -> Option<(Range<usize>, NodeConfig)> {
     let name = table.required::<NodeId>("name");
     let host = table.required::<Host>("host");
+    let own_interfaces = mover.is_some_and(|(_, fallbacks)| !fallbacks.is_empty());
+    let mover = mover.map(|(mover, _)| mover);
     let (instance, network_interface, private_ip) = match mover {
+        Some(Mover::Eni { .. }) if own_interfaces => {
+            table.refuse("eni", "\"eip\"", &["private_ip"]);
+            (table.required::<InstanceId>("instance"), table.optional("network_interface"), None)
+        }
         Some(Mover::Eni { .. }) => {
             table.refuse("eni", "\"eip\"", &["network_interface", "private_ip"]);
             (table.required::<InstanceId>("instance"), None, None)
@@ -204,7 +237,37 @@ fn same_place(a: &Host, b: &Host) -> bool {
     same_name && !ports_differ
 }
 
-fn judge_probes(report: &Report<'_>, at: Range<usize>, probes: &[Probe], policy: &Policy) {
+fn judge_probes(report: &Report<'_>, at: Range<usize>, probes: &[Probe], policy: &Policy, health: &HealthSettings) {
+    for probe in probes {
+        let own = probe.timing.over(*health);
+        if own != *health && own.interval < own.fast_interval {
+            let (interval, fast) =
+                (humantime::format_duration(own.interval), humantime::format_duration(own.fast_interval));
+            report.error(
+                probe.at.clone(),
+                format!("the `interval` ({interval}) of this probe is shorter than its `fast_interval` ({fast})"),
+                "make `fast_interval` the shorter one, here or in [floating_ip.health]",
+            );
+        }
+    }
+    let deciding = probes.iter().filter(|probe| probe.decides()).count();
+    if let Require::AtLeast(count) = policy.require
+        && count as usize > deciding
+    {
+        report.error(
+            at.clone(),
+            format!("`require = {count}`, but only {deciding} of the probes decide about a node"),
+            "those with `direct = false` or `informational = true` do not, nor does a file of maintenance: lower \
+             `require`, or add a probe",
+        );
+    }
+    if deciding == 0 && probes.iter().any(|probe| probe.direct) {
+        report.error(
+            at.clone(),
+            "no probe decides about a node: all are informational, or say only that somebody maintains it",
+            "add a probe of the service",
+        );
+    }
     if !probes.iter().any(|probe| probe.direct) {
         report.error(
             at.clone(),

@@ -7,10 +7,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("", &["sweep", "state_dir", "control", "witness_quorum"]),
     ("aws", &["region", "profile", "endpoint_url", "fleet_tag"]),
     ("floating_ip", &["address"]),
-    ("floating_ip.mover", &["device_index", "allocation", "fencing", "destination", "route_tables"]),
+    ("floating_ip.mover", &["device_index", "allocation", "fencing", "force_detach", "destination", "route_tables"]),
     ("floating_ip.node", &["instance", "host", "private_ip", "local"]),
-    ("floating_ip.probe", &["direct"]),
-    ("floating_ip.health", &["interval", "fast_interval", "fall", "rise"]),
+    ("floating_ip.probe", &["direct", "informational"]),
+    ("floating_ip.health", &["interval", "fast_interval", "fall", "rise", "require"]),
     (
         "floating_ip.policy",
         &[
@@ -26,6 +26,8 @@ const HOMES: &[(&str, &[&str])] = &[
             "forced_release_timeout",
             "claim_timeout",
             "force_release",
+            "take_from_strangers",
+            "drift",
         ],
     ),
 ];

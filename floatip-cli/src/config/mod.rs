@@ -1,5 +1,6 @@
 //! The configuration file: one validated type a setting, and every fault told with its line and what to do.
 
+mod chain;
 mod defaults;
 mod diagnostic;
 mod floating_ip;

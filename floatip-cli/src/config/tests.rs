@@ -153,6 +153,8 @@ fn what_is_printed_as_the_default_of_a_kind_of_probe_changes_nothing_when_it_is_
         ("exec", "command = [\"/bin/true\"]\n"),
         ("file", "path = \"/run/{node}\"\n"),
     ];
+    // A file alone decides nothing.
+    let whole = format!("{WHOLE}[[floating_ip.probe]]\nkind = \"ping\"\n");
     let mut seen = 0;
     for (kind, needed) in kinds {
         let table = format!("[[floating_ip.probe]] # kind = \"{kind}\"");
@@ -160,7 +162,7 @@ fn what_is_printed_as_the_default_of_a_kind_of_probe_changes_nothing_when_it_is_
         let own: Vec<_> = of_kind.filter(|setting| !needed.contains(setting.key)).collect();
         seen += own.len();
         let lines = own.iter().filter_map(|setting| Some(format!("{} = {}\n", setting.key, setting.default.as_ref()?)));
-        let text = |more: &str| WHOLE.replace("kind = \"ftp\"\n", &format!("kind = \"{kind}\"\n{needed}{more}"));
+        let text = |more: &str| whole.replace("kind = \"ftp\"\n", &format!("kind = \"{kind}\"\n{needed}{more}"));
         let [plain, written] = ["".to_owned(), lines.collect()].map(|more| parse(&text(&more)).unwrap());
         assert_eq!(plain.floating_ips[0].probes[0].spec, written.floating_ips[0].probes[0].spec);
     }
@@ -423,7 +425,7 @@ fn a_setting_that_no_probe_can_be_made_of_is_told() {
 
 #[test]
 fn a_probe_that_says_nothing_about_the_floating_address_cannot_verify_a_move() {
-    let file = "kind = \"file\"\npath = \"/run/{node}\"";
+    let file = "kind = \"file\"\npath = \"/run/{node}\"\nmust_exist = true";
     let found = faults_of_probe(file);
     assert!(found.len() == 1 && found[0].contains("no move can be verified"), "{found:?}");
     let found = faults_of_probe(&format!("{file}\nverify = true"));
@@ -555,4 +557,67 @@ fn witnesses_that_cannot_work_are_refused() {
         let found = parse(&format!("{witness}{}", WHOLE.trim_start())).unwrap_err();
         assert_eq!(found.iter().map(Diagnostic::line).collect::<Vec<_>>(), [finding]);
     }
+}
+
+#[test]
+fn a_probe_may_have_a_timing_of_its_own_and_the_bound_on_detection_follows_the_combination() {
+    let text = format!(
+        "{WHOLE}interval = \"4s\"\nfall = 2\n[[floating_ip.probe]]\nkind = \"tcp\"\nport = 21\n\
+         [[floating_ip.probe]]\nkind = \"ping\"\ninformational = true\n[floating_ip.health]\nrequire = \"any\"\n"
+    );
+    let config = parse(&text).unwrap();
+    let ip = &config.floating_ips[0];
+    let [ftp, tcp] = ip.deciding()[..] else { panic!("{:?}", ip.deciding()) };
+    assert_eq!((ftp.interval.as_secs(), ftp.fall, ftp.rise), (4, 2, 2));
+    assert_eq!(tcp, ip.health);
+    assert!(ip.probes[2].informational);
+    let slowest = ftp.worst_case_detection().max(tcp.worst_case_detection());
+    assert_eq!(ip.policy.require.worst_case_detection(&ip.deciding()), slowest);
+}
+
+#[test]
+fn a_combination_that_cannot_work_is_refused() {
+    let health = |line: &str| faults("kind = \"ftp\"", &format!("kind = \"ftp\"\n[floating_ip.health]\n{line}"));
+    assert!(health("require = 2")[0].contains("only 1 of the probes decide"), "{:?}", health("require = 2"));
+    assert!(health("require = 0")[0].contains("with no probe required"));
+    assert!(health("require = \"al\"")[0].contains("did you mean \"all\"?"));
+    let found = faults("kind = \"ftp\"", "kind = \"ftp\"\ninformational = true");
+    assert!(found[0].contains("no probe decides about a node"), "{found:?}");
+    let found = faults("kind = \"ftp\"", "kind = \"ftp\"\ninterval = \"100ms\"");
+    assert!(found[0].contains("is shorter than its `fast_interval` (500ms)"), "{found:?}");
+    let found = faults("kind = \"ftp\"", "kind = \"ftp\"\nfall = 0");
+    assert!(found[0].contains("`fall` may not be zero"), "{found:?}");
+}
+
+#[test]
+fn a_fallback_that_can_never_bring_the_address_is_refused_with_the_reason() {
+    let eni = "network_interface = \"eni-0a1b2c3d\"\n";
+    let fallback = |lines: &str| faults(eni, &format!("{eni}[[floating_ip.mover.fallback]]\n{lines}\n"));
+    let config = parse(&WHOLE.replacen(
+        eni,
+        &format!("{eni}force_detach = false\n[[floating_ip.mover.fallback]]\nkind = \"private-ip\"\n"),
+        1,
+    ));
+    let ip = &config.unwrap().floating_ips[0];
+    assert_eq!(ip.fallbacks, [Mover::PrivateIp { private_ip: "172.16.11.30".parse().unwrap() }]);
+    assert!(!ip.policy.force_release);
+    for (lines, reason) in [
+        ("kind = \"route\"\nroute_tables = [\"rtb-0a1b2c3d\"]", "outside of the VPC's CIDR"),
+        ("kind = \"eip\"\nallocation = \"eipalloc-0a1b2c3d\"", "is public"),
+        ("kind = \"eni\"\nnetwork_interface = \"eni-0a1b2c3e\"", "the same mechanism again"),
+        ("kind = \"private-ip\"\nprivate_ip = \"172.16.11.31\"", "and clients use 172.16.11.30"),
+    ] {
+        let found = fallback(lines);
+        assert!(found.len() == 1 && found[0].starts_with("x.toml:8:1: ") && found[0].contains(reason), "{found:?}");
+    }
+}
+
+#[test]
+fn force_detach_is_a_word_for_force_release_where_something_is_detached() {
+    let text = WHOLE.replace("kind = \"eni\"\n", "kind = \"eni\"\nforce_detach = true\n");
+    let found = parse(&format!("{text}[floating_ip.policy]\nforce_release = false\n")).unwrap_err();
+    assert!(found[0].message.contains("says the opposite of `force_release`"), "{found:?}");
+    let eip = "kind = \"eip\"\nallocation = \"eipalloc-0a1b2c3d\"\nforce_detach = true\n";
+    let found = faults("kind = \"eni\"\nnetwork_interface = \"eni-0a1b2c3d\"\n", eip);
+    assert!(found[0].contains("nothing else is detached"), "{found:?}");
 }

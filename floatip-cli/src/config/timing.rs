@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use floatip_core::{Failback, HealthSettings, Policy, Verify};
+use floatip_core::{Drift, Failback, HealthSettings, Policy, Require, Verify};
 use toml::de::DeValue;
 
 use super::mover::unknown;
@@ -63,7 +63,76 @@ fn nonzero<T: Setting + Copy + Default + PartialEq>(
     None
 }
 
-pub(super) fn health(mut table: Table<'_>) -> HealthSettings {
+/// What one probe has instead of the common timing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Timing {
+    interval: Option<Duration>,
+    fast_interval: Option<Duration>,
+    timeout: Option<Duration>,
+    fall: Option<u32>,
+    rise: Option<u32>,
+}
+
+impl Timing {
+    pub(super) fn read(table: &mut Table<'_>) -> Self {
+        fn own<T: Setting + Copy + Default + PartialEq>(table: &mut Table<'_>, key: &'static str) -> Option<T> {
+            let setting = table.optional::<T>(key)?;
+            if *setting.get_ref() == T::default() {
+                let hint = "leave it out, and that of [floating_ip.health] counts";
+                table.report.error(setting.span(), format!("`{key}` may not be zero"), hint);
+                return None;
+            }
+            Some(setting.into_inner())
+        }
+        Self {
+            interval: own(table, "interval"),
+            fast_interval: own(table, "fast_interval"),
+            timeout: own(table, "timeout"),
+            fall: own(table, "fall"),
+            rise: own(table, "rise"),
+        }
+    }
+
+    /// The common timing with what this probe has of its own.
+    pub(crate) fn over(self, mut health: HealthSettings) -> HealthSettings {
+        health.interval = self.interval.unwrap_or(health.interval);
+        health.fast_interval = self.fast_interval.unwrap_or(health.fast_interval);
+        health.timeout = self.timeout.unwrap_or(health.timeout);
+        health.fall = self.fall.unwrap_or(health.fall);
+        health.rise = self.rise.unwrap_or(health.rise);
+        health
+    }
+}
+
+impl Setting for Require {
+    const EXPECTED: &'static str = "`require = \"all\"`, \"any\" or a number of probes";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        match value.as_str() {
+            Some("all") => Ok(Self::All),
+            Some("any") => Ok(Self::Any),
+            Some(other) => Err(unknown(other, "combination of probes", &["all", "any"])),
+            None => match u32::read(value)? {
+                0 => Err(Fault::invalid("with no probe required every node would be healthy", "write at least 1")),
+                count => Ok(Self::AtLeast(count)),
+            },
+        }
+    }
+}
+
+impl Setting for Drift {
+    const EXPECTED: &'static str = "`drift = \"adopt\"` or \"restore\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        match value.as_str().ok_or(Fault::WrongType)? {
+            "adopt" => Ok(Self::Adopt),
+            "restore" => Ok(Self::Restore),
+            other => Err(unknown(other, "way to handle drift", &["adopt", "restore"])),
+        }
+    }
+}
+
+pub(super) fn health(mut table: Table<'_>) -> (HealthSettings, Require) {
     let mut health = HealthSettings::default();
     let HealthSettings { interval, fast_interval, timeout, fall, rise, .. } = &mut health;
     let fast_span = nonzero(&mut table, "fast_interval", fast_interval, "write a duration, such as \"500ms\"");
@@ -79,8 +148,10 @@ pub(super) fn health(mut table: Table<'_>) -> HealthSettings {
     nonzero(&mut table, "timeout", timeout, "write how long one check may take, such as \"2s\"");
     nonzero(&mut table, "fall", fall, "write how many failures in a row turn a node down, such as 3");
     nonzero(&mut table, "rise", rise, "write how many successes in a row turn a node up, such as 2");
+    let mut require = Require::All;
+    table.set("require", &mut require);
     table.finish();
-    health
+    (health, require)
 }
 
 pub(super) fn policy(mut table: Table<'_>) -> Policy {
@@ -101,6 +172,8 @@ pub(super) fn policy(mut table: Table<'_>) -> Policy {
     nonzero(&mut table, "forced_release_timeout", &mut policy.forced_release_timeout, step);
     nonzero(&mut table, "claim_timeout", &mut policy.claim_timeout, step);
     table.set("force_release", &mut policy.force_release);
+    table.set("take_from_strangers", &mut policy.take_from_strangers);
+    table.set("drift", &mut policy.drift);
     table.finish();
     policy
 }

@@ -12,7 +12,7 @@ use crate::config::table::Table;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct FileSpec {
     path: PathBuf,
-    must_exist: bool,
+    pub(crate) must_exist: bool,
 }
 
 impl FileSpec {

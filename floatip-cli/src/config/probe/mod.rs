@@ -9,6 +9,7 @@ mod http;
 mod ping;
 mod tcp;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use floatip_core::HealthProbe;
@@ -21,6 +22,7 @@ use super::defaults::DefaultSetting;
 use super::mover::unknown;
 use super::password::{self, PasswordSource};
 use super::table::{Fault, Setting, Table};
+use super::timing::Timing;
 pub(crate) use dns::DnsSpec;
 pub(crate) use exec::ExecSpec;
 pub(crate) use file::FileSpec;
@@ -41,6 +43,20 @@ pub(crate) struct Probe {
     pub(crate) direct: bool,
     /// Whether it runs through the floating address; by default, where the kind can.
     pub(crate) verify: Option<bool>,
+    /// What it has instead of the common timing.
+    pub(crate) timing: Timing,
+    /// It is shown, and never counts.
+    pub(crate) informational: bool,
+    /// Where it stands in the file.
+    pub(crate) at: Range<usize>,
+}
+
+impl Probe {
+    /// Whether its verdicts decide about a node, together with those of others.
+    pub(crate) fn decides(&self) -> bool {
+        let says_only_maintenance = matches!(&self.spec, ProbeSpec::File(file) if !file.must_exist);
+        self.direct && !self.informational && !says_only_maintenance
+    }
 }
 
 /// What a probe does. Two equal ones are one probe, shared by all floating IPs that have it.
@@ -184,8 +200,12 @@ pub(super) fn read_spec(table: &mut Table<'_>, purpose: Purpose) -> Option<(Prob
 
 pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Probe> {
     let probe = read_spec(&mut table, purpose);
+    let timing = Timing::read(&mut table);
     let mut direct = true;
     table.set("direct", &mut direct);
+    let mut informational = false;
+    table.set("informational", &mut informational);
+    let at = table.span.clone();
     let mut verify = table.optional::<bool>("verify").map(Spanned::into_inner);
     if let Some((kind, ..)) = &probe
         && !kind.verifies()
@@ -207,7 +227,7 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Probe> {
         );
     }
     table.finish();
-    probe.map(|(_, spec, secret)| Probe { spec, secret, direct, verify })
+    probe.map(|(_, spec, secret)| Probe { spec, secret, direct, verify, timing, informational, at })
 }
 
 /// True for a setting of some kind of probe.
@@ -221,7 +241,16 @@ pub(super) fn defaults() -> Vec<DefaultSetting> {
     let mut defaults = vec![
         setting("direct", "check the nodes by their own hosts"),
         setting("verify", "check through the floating address, which verifies moves"),
+        DefaultSetting::new(
+            "[[floating_ip.probe]]",
+            "informational",
+            Some("false".to_owned()),
+            "true: shown, and never counts",
+        ),
     ];
+    let own = ["interval", "fast_interval", "timeout", "fall", "rise"];
+    let common = "that of [floating_ip.health]";
+    defaults.extend(own.map(|key| DefaultSetting::new("[[floating_ip.probe]]", key, None, common)));
     let kinds = [
         FtpSpec::defaults(),
         TcpSpec::defaults(),
