@@ -6,7 +6,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use super::address::ElasticIp;
 use super::cloud::now;
 use super::error::ApiError;
-use super::instance::{Instance, InstanceState, InstanceType};
+use super::instance::{Instance, InstanceState, InstanceType, StatusChecks};
 use super::interface::{Attachment, AttachmentState, NetworkInterface};
 use super::route_table::{RouteTable, parse_destination};
 use super::world::{Subnet, World, id_body};
@@ -87,6 +87,8 @@ impl World {
                 instance_type: "m5.large".to_owned(),
                 state: InstanceState::Running,
                 tags: BTreeMap::new(),
+                checks: StatusChecks::default(),
+                events: Vec::new(),
                 due: None,
             };
             put(&mut world.instances, id, instance)?;

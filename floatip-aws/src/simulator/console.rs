@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::cloud::Cloud;
 use super::error::ApiError;
-use super::instance::InstanceState;
+use super::instance::{InstanceState, ScheduledEvent, StatusChecks};
 use super::interface::{AttachmentState, Course};
 use super::route_table::parse_destination;
 
@@ -170,6 +170,30 @@ impl Console {
     /// What EC2 would answer.
     pub fn terminate(&self, instance: &str) -> Result<(), ApiError> {
         self.cloud.apply(|world, now| world.begin_instance(instance, InstanceState::ShuttingDown, now))
+    }
+
+    /// Sets what the status checks of an instance say while it runs.
+    ///
+    /// # Errors
+    /// What EC2 would answer.
+    pub fn status_checks(&self, instance: &str, checks: StatusChecks) -> Result<(), ApiError> {
+        self.cloud.apply(|world, _| {
+            world.instance_of_id(instance)?;
+            world.instances.entry(instance.to_owned()).and_modify(|instance| instance.checks = checks);
+            Ok(())
+        })
+    }
+
+    /// Schedules something for an instance.
+    ///
+    /// # Errors
+    /// What EC2 would answer.
+    pub fn schedule(&self, instance: &str, event: ScheduledEvent) -> Result<(), ApiError> {
+        self.cloud.apply(|world, _| {
+            world.instance_of_id(instance)?;
+            world.instances.entry(instance.to_owned()).and_modify(|instance| instance.events.push(event));
+            Ok(())
+        })
     }
 
     /// The network interfaces that are attached to an instance or still leaving it.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::ACCOUNT;
 use super::describe_interfaces::{AttachmentXml, Ipv6Xml, PrivateIpXml};
 use super::error::ApiError;
-use super::instance::{Instance, InstanceState};
+use super::instance::{CheckStatus, Instance, InstanceState, StatusChecks};
 use super::interface::NetworkInterface;
 use super::parameters::Parameters;
 use super::reply::{Items, Reply, Tag};
@@ -78,6 +78,17 @@ struct InstanceStatusXml<'a> {
     instance_state: StateXml,
     system_status: StatusXml,
     instance_status: StatusXml,
+    attached_ebs_status: StatusXml,
+    events_set: Items<EventXml<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EventXml<'a> {
+    instance_event_id: String,
+    code: &'a str,
+    description: &'a str,
+    not_before: &'a str,
 }
 
 #[derive(Serialize)]
@@ -137,22 +148,31 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// Status checks of a running instance pass; the others have none.
+    /// Only a running instance has status checks that say something.
     fn status_xml(&self) -> InstanceStatusXml<'a> {
-        let status = match self.instance.state {
-            InstanceState::Running => "ok",
-            InstanceState::Pending => "initializing",
+        let checks = match self.instance.state {
+            InstanceState::Running => self.instance.checks,
+            InstanceState::Pending => StatusChecks::all(CheckStatus::Initializing),
             InstanceState::ShuttingDown
             | InstanceState::Terminated
             | InstanceState::Stopping
-            | InstanceState::Stopped => "not-applicable",
+            | InstanceState::Stopped => StatusChecks::all(CheckStatus::NotApplicable),
         };
+        let events = self.instance.events.iter().enumerate().map(|(number, event)| EventXml {
+            instance_event_id: format!("instance-event-{number}"),
+            code: &event.code,
+            description: &event.description,
+            not_before: &event.not_before,
+        });
+        let xml = |check: CheckStatus| StatusXml { status: check.as_str() };
         InstanceStatusXml {
             instance_id: &self.instance.id,
             availability_zone: &self.subnet().zone,
             instance_state: self.instance.state.xml(),
-            system_status: StatusXml { status },
-            instance_status: StatusXml { status },
+            system_status: xml(checks.system),
+            instance_status: xml(checks.instance),
+            attached_ebs_status: xml(checks.ebs),
+            events_set: events.collect(),
         }
     }
 }

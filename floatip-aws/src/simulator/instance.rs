@@ -19,7 +19,75 @@ pub struct Instance {
     pub state: InstanceState,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// What its status checks say while it runs.
+    pub checks: StatusChecks,
+    /// What EC2 has scheduled for it.
+    pub events: Vec<ScheduledEvent>,
     pub(super) due: Option<Instant>,
+}
+
+/// What the status checks of a running instance say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusChecks {
+    /// The host and its network.
+    pub system: CheckStatus,
+    /// The instance itself.
+    pub instance: CheckStatus,
+    /// Its EBS volumes.
+    pub ebs: CheckStatus,
+}
+
+impl Default for StatusChecks {
+    /// All pass.
+    fn default() -> Self {
+        Self::all(CheckStatus::Ok)
+    }
+}
+
+impl StatusChecks {
+    /// All say the same.
+    pub fn all(status: CheckStatus) -> Self {
+        Self { system: status, instance: status, ebs: status }
+    }
+}
+
+/// What one status check says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckStatus {
+    /// It passes.
+    Ok,
+    /// It fails.
+    Impaired,
+    /// It cannot tell.
+    InsufficientData,
+    /// It has not run yet.
+    Initializing,
+    /// There is nothing to check.
+    NotApplicable,
+}
+
+impl CheckStatus {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Impaired => "impaired",
+            Self::InsufficientData => "insufficient-data",
+            Self::Initializing => "initializing",
+            Self::NotApplicable => "not-applicable",
+        }
+    }
+}
+
+/// What EC2 has scheduled for an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduledEvent {
+    /// Such as `instance-stop`.
+    pub code: String,
+    /// EC2's words; `[Completed]` at their beginning when it is over.
+    pub description: String,
+    /// When it may begin, as in `2026-12-01T10:00:00Z`.
+    pub not_before: String,
 }
 
 /// Whether an instance runs.

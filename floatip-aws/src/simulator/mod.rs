@@ -83,7 +83,7 @@ pub use console::Console;
 pub use data_plane::{Change, DataPlane};
 pub use error::ApiError;
 pub use fault::{Fault, Faults, Scope, When};
-pub use instance::{Instance, InstanceState, InstanceType};
+pub use instance::{CheckStatus, Instance, InstanceState, InstanceType, ScheduledEvent, StatusChecks};
 pub use interface::{Attachment, AttachmentState, NetworkInterface};
 pub use journal::{Entry, Journal, Outcome};
 pub use route_table::{Route, RouteTable};

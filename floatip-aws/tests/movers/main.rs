@@ -3,6 +3,7 @@
 
 mod eip;
 mod eni;
+mod instance_status;
 mod private_ip;
 mod route;
 mod wire;
