@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use floatip_aws::{AwsSettings, Ec2, EipMover, EipNode, EniMover, NodeInterface, PrivateIpMover, RouteMover};
-use floatip_core::{AddressMover, Builder, Check, HealthProbe, NodeId, Orchestrator, Role, Setup, Witness};
-use floatip_probes::{Secret, SettingError};
+use floatip_aws::{
+    AwsSettings, Ec2, EipMover, EipNode, EniMover, InstanceStatusProbe, InstanceStatusReader, NodeInterface,
+    PrivateIpMover, RouteMover,
+};
+use floatip_core::{AddressMover, Builder, Check, HealthProbe, NodeId, Orchestrator, Setup, Witness};
+use floatip_probes::Secret;
 
 use crate::config::{Aws, Config, FloatingIpConfig, HookConfig, Mover, ProbeSpec, WitnessConfig};
 use crate::exit::Failure;
@@ -13,18 +16,36 @@ use crate::own_addresses::OwnAddresses;
 use crate::program_hook::ProgramHook;
 
 /// The probes that were built: floating IPs with the same one share it, so that it runs once.
-#[derive(Debug, Default)]
-pub(crate) struct Probes(HashMap<ProbeSpec, Arc<dyn HealthProbe>>);
+#[derive(Debug)]
+pub(crate) struct Probes {
+    shared: HashMap<ProbeSpec, Arc<dyn HealthProbe>>,
+    statuses: Option<InstanceStatusReader>,
+}
 
 impl Probes {
+    /// With EC2, if a probe asks it.
+    pub(crate) async fn new(config: &Config) -> Result<Self, Failure> {
+        let mut probes = config.floating_ips.iter().flat_map(|ip| &ip.probes);
+        let ec2 = match probes.any(|probe| probe.spec == ProbeSpec::Ec2Status) {
+            true => Some(connect(&config.aws).await?),
+            false => None,
+        };
+        Ok(Self::with(ec2.as_ref()))
+    }
+
+    fn with(ec2: Option<&Ec2>) -> Self {
+        Self { shared: HashMap::new(), statuses: ec2.map(Ec2::instance_statuses) }
+    }
+
     /// The checks of one floating IP.
-    pub(crate) fn checks(&mut self, ip: &FloatingIpConfig) -> Result<Vec<Check>, SettingError> {
+    pub(crate) fn checks(&mut self, ip: &FloatingIpConfig) -> Result<Vec<Check>, Failure> {
         ip.probes
             .iter()
             .map(|probe| {
-                let check = Check::new(self.probe(&probe.spec, probe.secret.as_ref())?);
-                let check = check.health(probe.timing.over(ip.health)).direct(probe.direct);
-                let check = if probe.informational { check.role(Role::Informs) } else { check };
+                let shared = self.shared(&probe.spec, probe.secret.as_ref())?;
+                let shared = shared.map_or_else(|| self.instance_status(ip), Ok)?;
+                let check = Check::new(shared).health(probe.timing.over(ip.health)).direct(probe.direct);
+                let check = check.role(probe.role());
                 Ok(match probe.verify {
                     Some(verify) => check.verifies(verify),
                     None => check,
@@ -35,21 +56,37 @@ impl Probes {
 
     /// The witnesses.
     pub(crate) fn witnesses(&mut self, config: &Config) -> Result<Vec<Witness>, Failure> {
+        let unusable = |error| Failure::System { action: "make a witness", source: std::io::Error::other(error) };
         let witness = |WitnessConfig { name, host, spec, secret }: &WitnessConfig| {
-            let probe = self.probe(spec, secret.as_ref())?;
-            Witness::new(name.as_str(), &host.to_string(), probe)
-                .map_err(|error| Failure::System { action: "name a witness", source: std::io::Error::other(error) })
+            let probe = self.shared(spec, secret.as_ref())?;
+            let probe = probe.ok_or_else(|| unusable("its kind of probe asks no host".to_owned()))?;
+            Witness::new(name.as_str(), &host.to_string(), probe).map_err(|error| unusable(error.to_string()))
         };
         config.witnesses.iter().map(witness).collect()
     }
 
-    fn probe(&mut self, spec: &ProbeSpec, secret: Option<&Secret>) -> Result<Arc<dyn HealthProbe>, SettingError> {
-        if let Some(shared) = self.0.get(spec) {
-            return Ok(shared.clone());
+    /// The probe of these settings; `None` if it takes more to make it.
+    fn shared(&mut self, spec: &ProbeSpec, secret: Option<&Secret>) -> Result<Option<Arc<dyn HealthProbe>>, Failure> {
+        if let Some(shared) = self.shared.get(spec) {
+            return Ok(Some(shared.clone()));
         }
         let built = spec.build(secret.cloned())?;
-        self.0.insert(spec.clone(), built.clone());
+        if let Some(built) = &built {
+            self.shared.insert(spec.clone(), built.clone());
+        }
         Ok(built)
+    }
+
+    /// The names of nodes mean something within their floating IP only: it is not shared, its calls are.
+    fn instance_status(&self, ip: &FloatingIpConfig) -> Result<Arc<dyn HealthProbe>, Failure> {
+        let reader = self.statuses.clone().ok_or_else(|| Failure::System {
+            action: "read the status of instances",
+            source: std::io::Error::other("no client of EC2 was made"),
+        })?;
+        let nodes = ip.nodes.iter().filter_map(|node| Some((node.node.id.clone(), node.instance.as_ref()?.0.as_str())));
+        let probe = InstanceStatusProbe::new(reader, nodes);
+        let probe = probe.map_err(|source| Failure::Mover { floating_ip: ip.floating_ip.name.to_string(), source })?;
+        Ok(Arc::new(probe))
     }
 }
 
@@ -57,7 +94,7 @@ impl Probes {
 pub(crate) async fn orchestrator(config: &Config) -> Result<Orchestrator, Failure> {
     let ec2 = connect(&config.aws).await?;
     let own_addresses = OwnAddresses::new();
-    let mut probes = Probes::default();
+    let mut probes = Probes::with(Some(&ec2));
     let mut builder = Orchestrator::builder().sweep(config.sweep);
     if let Some(state_dir) = &config.state_dir {
         builder = builder.state_dir(state_dir);
@@ -138,13 +175,23 @@ fn interfaces(ip: &FloatingIpConfig) -> impl Iterator<Item = (NodeId, NodeInterf
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Port, TcpSpec};
+    use crate::config::Purpose;
 
     #[test]
     fn equal_probes_are_one_and_others_are_not() {
-        let mut probes = Probes::default();
-        let spec = |port| ProbeSpec::Tcp(TcpSpec { port: Port(port), send: None, expect: None });
-        let [a, b, c] = [21, 21, 22].map(|port| probes.probe(&spec(port), None).unwrap());
-        assert!(Arc::ptr_eq(&a, &b) && !Arc::ptr_eq(&a, &c));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("floatip.toml");
+        let probes = [21, 21, 22].map(|port| format!("[[floating_ip.probe]]\nkind = \"tcp\"\nport = {port}\n"));
+        let text = format!(
+            "[[floating_ip]]\nname = \"ftp\"\naddress = \"172.16.11.30\"\n\
+             mover = {{ kind = \"eni\", network_interface = \"eni-0a1b2c3d\" }}\n\
+             node = [{{ name = \"ftp-1\", instance = \"i-0a1b2c3d\", host = \"172.16.11.10\" }}]\n{}",
+            probes.concat()
+        );
+        std::fs::write(&file, text).unwrap();
+        let config = Config::load(&file, Purpose::Use).unwrap();
+        let checks = Probes::with(None).checks(&config.floating_ips[0]).unwrap();
+        let [a, b, c] = [0, 1, 2].map(|n| &checks[n].probe);
+        assert!(Arc::ptr_eq(a, b) && !Arc::ptr_eq(a, c));
     }
 }

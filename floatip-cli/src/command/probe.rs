@@ -62,7 +62,7 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
     for warning in &config.warnings {
         anstream::eprintln!("{warning}\n");
     }
-    let mut probes = Probes::default();
+    let mut probes = Probes::new(&config).await?;
     let mut subjects = Vec::new();
     for ip in &config.floating_ips {
         subjects.extend(subjects_of(ip, &probes.checks(ip)?));

@@ -95,7 +95,7 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Placed> {
     if let Some(at) = probes_at
         && probes.len() == probe_count
     {
-        judge_probes(report, at, &probes, &policy, &health);
+        judge_probes(report, at, &probes, &nodes, &policy, &health);
     }
     judge_timing(report, health_at.unwrap_or(span.clone()), &health);
     judge_policy(report, policy_at.unwrap_or(span), &policy, &nodes);
@@ -237,7 +237,14 @@ fn same_place(a: &Host, b: &Host) -> bool {
     same_name && !ports_differ
 }
 
-fn judge_probes(report: &Report<'_>, at: Range<usize>, probes: &[Probe], policy: &Policy, health: &HealthSettings) {
+fn judge_probes(
+    report: &Report<'_>,
+    at: Range<usize>,
+    probes: &[Probe],
+    nodes: &[NodeConfig],
+    policy: &Policy,
+    health: &HealthSettings,
+) {
     for probe in probes {
         let own = probe.timing.over(*health);
         if own != *health && own.interval < own.fast_interval {
@@ -266,6 +273,16 @@ fn judge_probes(report: &Report<'_>, at: Range<usize>, probes: &[Probe], policy:
             at.clone(),
             "no probe decides about a node: all are informational, or say only that somebody maintains it",
             "add a probe of the service",
+        );
+    }
+    let without_instance = nodes.iter().find(|node| node.instance.is_none());
+    if let Some(node) = without_instance
+        && probes.iter().any(|probe| probe.spec == ProbeSpec::Ec2Status)
+    {
+        report.error(
+            at.clone(),
+            format!("the node \"{}\" has no `instance`, whose status kind \"ec2-status\" could read", node.node.id),
+            format!("add {}", InstanceId::EXPECTED),
         );
     }
     if !probes.iter().any(|probe| probe.direct) {

@@ -27,10 +27,6 @@ pub(crate) use floating_ip::{FloatingIpConfig, NodeConfig};
 pub(crate) use hook::HookConfig;
 pub(crate) use mover::Mover;
 pub(crate) use probe::ProbeSpec;
-#[cfg(test)]
-pub(crate) use probe::TcpSpec;
-#[cfg(test)]
-pub(crate) use setting::Port;
 pub(crate) use witness::WitnessConfig;
 
 use diagnostic::Report;

@@ -390,6 +390,7 @@ fn every_kind_of_probe_takes_its_settings() {
         "kind = \"http\"\nbearer = { env = \"HOME\" }\nstatus = 204",
         "kind = \"dns\"\nquery = \"www.example.com\"\nrecord = \"MX\"\nexpect = [\"10 mail\"]\nport = 5353",
         "kind = \"exec\"\ncommand = [\"/bin/true\", \"-H\", \"{host}\"]\npass_env = [\"LD_LIBRARY_PATH\"]",
+        "kind = \"ftp\"\n[[floating_ip.probe]]\nkind = \"ec2-status\"",
     ] {
         assert_eq!(faults_of_probe(probe), [""; 0], "{probe}");
     }
@@ -620,4 +621,17 @@ fn force_detach_is_a_word_for_force_release_where_something_is_detached() {
     let eip = "kind = \"eip\"\nallocation = \"eipalloc-0a1b2c3d\"\nforce_detach = true\n";
     let found = faults("kind = \"eni\"\nnetwork_interface = \"eni-0a1b2c3d\"\n", eip);
     assert!(found[0].contains("nothing else is detached"), "{found:?}");
+}
+
+#[test]
+fn the_status_of_an_instance_takes_an_instance() {
+    let eip = WHOLE
+        .replace(
+            "kind = \"eni\"\nnetwork_interface = \"eni-0a1b2c3d\"",
+            "kind = \"eip\"\nallocation = \"eipalloc-0a1b2c3d\"",
+        )
+        .replace("instance = \"i-0a1b2c3d4e5f60012\"", "network_interface = \"eni-0a1b2c3e\"");
+    assert_eq!(parse(&eip).unwrap().warnings, []);
+    let found = parse(&format!("{eip}[[floating_ip.probe]]\nkind = \"ec2-status\"\n")).unwrap_err();
+    assert!(found[0].message.starts_with("the node \"ftp-2\" has no `instance`"), "{found:?}");
 }

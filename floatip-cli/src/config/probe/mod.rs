@@ -12,7 +12,7 @@ mod tcp;
 use std::ops::Range;
 use std::sync::Arc;
 
-use floatip_core::HealthProbe;
+use floatip_core::{HealthProbe, Role};
 use floatip_probes::{Secret, SettingError};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -23,15 +23,15 @@ use super::mover::unknown;
 use super::password::{self, PasswordSource};
 use super::table::{Fault, Setting, Table};
 use super::timing::Timing;
-pub(crate) use dns::DnsSpec;
-pub(crate) use exec::ExecSpec;
-pub(crate) use file::FileSpec;
+use dns::DnsSpec;
+use exec::ExecSpec;
+use file::FileSpec;
 pub(crate) use ftp::FtpSpec;
 #[cfg(test)]
 pub(super) use ftp::Listing;
-pub(crate) use http::HttpSpec;
-pub(crate) use ping::PingSpec;
-pub(crate) use tcp::TcpSpec;
+use http::HttpSpec;
+use ping::PingSpec;
+use tcp::TcpSpec;
 
 /// One probe of a floating IP.
 #[derive(Debug, Clone)]
@@ -54,8 +54,26 @@ pub(crate) struct Probe {
 impl Probe {
     /// Whether its verdicts decide about a node, together with those of others.
     pub(crate) fn decides(&self) -> bool {
-        let says_only_maintenance = matches!(&self.spec, ProbeSpec::File(file) if !file.must_exist);
-        self.direct && !self.informational && !says_only_maintenance
+        self.direct && self.role() == Role::Decides
+    }
+
+    /// What its verdicts are good for. A file of maintenance and EC2 say nothing about the service.
+    pub(crate) fn role(&self) -> Role {
+        let says_nothing_of_the_service = match &self.spec {
+            ProbeSpec::File(file) => !file.must_exist,
+            ProbeSpec::Ec2Status => true,
+            ProbeSpec::Ping(_)
+            | ProbeSpec::Tcp(_)
+            | ProbeSpec::Ftp(_)
+            | ProbeSpec::Http(_)
+            | ProbeSpec::Dns(_)
+            | ProbeSpec::Exec(_) => false,
+        };
+        match (self.informational, says_nothing_of_the_service) {
+            (true, _) => Role::Informs,
+            (false, true) => Role::Corroborates,
+            (false, false) => Role::Decides,
+        }
     }
 }
 
@@ -69,15 +87,17 @@ pub(crate) enum ProbeSpec {
     Dns(DnsSpec),
     Exec(ExecSpec),
     File(FileSpec),
+    /// What EC2 says about the instances of the nodes. It needs the client of EC2.
+    Ec2Status,
 }
 
 impl ProbeSpec {
-    /// The probe itself.
+    /// The probe itself; `None` if it takes more than its settings to make it.
     ///
     /// # Errors
     /// [`SettingError`] if it cannot be made of these settings.
-    pub(crate) fn build(&self, secret: Option<Secret>) -> Result<Arc<dyn HealthProbe>, SettingError> {
-        Ok(match self {
+    pub(crate) fn build(&self, secret: Option<Secret>) -> Result<Option<Arc<dyn HealthProbe>>, SettingError> {
+        let probe: Arc<dyn HealthProbe> = match self {
             Self::Ping(ping) => Arc::new(ping.build()?),
             Self::Tcp(tcp) => Arc::new(tcp.build()?),
             Self::Ftp(ftp) => Arc::new(ftp.build(secret)?),
@@ -85,7 +105,9 @@ impl ProbeSpec {
             Self::Dns(dns) => Arc::new(dns.build()?),
             Self::Exec(exec) => Arc::new(exec.build()?),
             Self::File(file) => Arc::new(file.build()?),
-        })
+            Self::Ec2Status => return Ok(None),
+        };
+        Ok(Some(probe))
     }
 }
 
@@ -99,10 +121,12 @@ pub(super) enum ProbeKind {
     Dns,
     Exec,
     File,
+    Ec2Status,
 }
 
 impl ProbeKind {
-    const ALL: [Self; 7] = [Self::Ftp, Self::Tcp, Self::Ping, Self::Http, Self::Dns, Self::Exec, Self::File];
+    const ALL: [Self; 8] =
+        [Self::Ftp, Self::Tcp, Self::Ping, Self::Http, Self::Dns, Self::Exec, Self::File, Self::Ec2Status];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -113,6 +137,7 @@ impl ProbeKind {
             Self::Dns => "dns",
             Self::Exec => "exec",
             Self::File => "file",
+            Self::Ec2Status => "ec2-status",
         }
     }
 
@@ -126,6 +151,7 @@ impl ProbeKind {
             Self::Dns => DnsSpec::KEYS,
             Self::Exec => ExecSpec::KEYS,
             Self::File => FileSpec::KEYS,
+            Self::Ec2Status => &[],
         }
     }
 
@@ -133,7 +159,7 @@ impl ProbeKind {
     pub(super) fn verifies(self) -> bool {
         match self {
             Self::Ftp | Self::Tcp | Self::Ping | Self::Http | Self::Dns | Self::Exec => true,
-            Self::File => false,
+            Self::File | Self::Ec2Status => false,
         }
     }
 
@@ -149,7 +175,8 @@ impl ProbeKind {
 }
 
 impl Setting for ProbeKind {
-    const EXPECTED: &'static str = "`kind = \"ftp\"`, \"tcp\", \"ping\", \"http\", \"dns\", \"exec\" or \"file\"";
+    const EXPECTED: &'static str =
+        "`kind = \"ftp\"`, \"tcp\", \"ping\", \"http\", \"dns\", \"exec\", \"file\" or \"ec2-status\"";
 
     fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
         let name = value.as_str().ok_or(Fault::WrongType)?;
@@ -190,6 +217,7 @@ pub(super) fn read_spec(table: &mut Table<'_>, purpose: Purpose) -> Option<(Prob
         ProbeKind::Dns => DnsSpec::read(table).map(ProbeSpec::Dns),
         ProbeKind::Exec => ExecSpec::read(table).map(ProbeSpec::Exec),
         ProbeKind::File => FileSpec::read(table).map(ProbeSpec::File),
+        ProbeKind::Ec2Status => Some(ProbeSpec::Ec2Status),
     };
     if let Some(error) = spec.as_ref().and_then(|spec| spec.build(None).err()) {
         let hint = format!("mend that setting of this probe of kind \"{}\"", kind.name());
