@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 
 use async_trait::async_trait;
-use floatip_core::{HealthProbe, MoveError, NodeId, ProbeError, Target, Verdict};
+use floatip_core::{HealthProbe, MoveError, NodeId, ProbeError, Role, Target, Verdict};
 use tokio::time::timeout;
 
 use crate::client::Ec2;
@@ -78,6 +78,11 @@ impl fmt::Debug for InstanceStatusProbe {
 impl HealthProbe for InstanceStatusProbe {
     fn kind(&self) -> &'static str {
         "ec2-status"
+    }
+
+    /// EC2 knows of the machine, not of the service on it.
+    fn role(&self) -> Role {
+        Role::Corroborates
     }
 
     async fn probe(&self, target: &Target) -> Result<Verdict, ProbeError> {

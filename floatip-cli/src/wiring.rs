@@ -7,7 +7,7 @@ use floatip_aws::{
     AwsSettings, Ec2, EipMover, EipNode, EniMover, InstanceStatusProbe, InstanceStatusReader, NodeInterface,
     PrivateIpMover, RouteMover,
 };
-use floatip_core::{AddressMover, Builder, Check, HealthProbe, NodeId, Orchestrator, Setup, Witness};
+use floatip_core::{AddressMover, Builder, Check, HealthProbe, NodeId, Orchestrator, Role, Setup, Witness};
 use floatip_probes::Secret;
 
 use crate::config::{Aws, Config, FloatingIpConfig, HookConfig, Mover, ProbeSpec, WitnessConfig};
@@ -45,7 +45,7 @@ impl Probes {
                 let shared = self.shared(&probe.spec, probe.secret.as_ref())?;
                 let shared = shared.map_or_else(|| self.instance_status(ip), Ok)?;
                 let check = Check::new(shared).health(probe.timing.over(ip.health)).direct(probe.direct);
-                let check = check.role(probe.role());
+                let check = if probe.informational { check.role(Role::Informs) } else { check };
                 Ok(match probe.verify {
                     Some(verify) => check.verifies(verify),
                     None => check,

@@ -12,7 +12,7 @@ mod tcp;
 use std::ops::Range;
 use std::sync::Arc;
 
-use floatip_core::{HealthProbe, Role};
+use floatip_core::HealthProbe;
 use floatip_probes::{Secret, SettingError};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -54,26 +54,9 @@ pub(crate) struct Probe {
 impl Probe {
     /// Whether its verdicts decide about a node, together with those of others.
     pub(crate) fn decides(&self) -> bool {
-        self.direct && self.role() == Role::Decides
-    }
-
-    /// What its verdicts are good for. A file of maintenance and EC2 say nothing about the service.
-    pub(crate) fn role(&self) -> Role {
-        let says_nothing_of_the_service = match &self.spec {
-            ProbeSpec::File(file) => !file.must_exist,
-            ProbeSpec::Ec2Status => true,
-            ProbeSpec::Ping(_)
-            | ProbeSpec::Tcp(_)
-            | ProbeSpec::Ftp(_)
-            | ProbeSpec::Http(_)
-            | ProbeSpec::Dns(_)
-            | ProbeSpec::Exec(_) => false,
-        };
-        match (self.informational, says_nothing_of_the_service) {
-            (true, _) => Role::Informs,
-            (false, true) => Role::Corroborates,
-            (false, false) => Role::Decides,
-        }
+        let says_only_maintenance = matches!(&self.spec, ProbeSpec::File(file) if !file.must_exist);
+        let says_nothing_of_the_service = says_only_maintenance || self.spec == ProbeSpec::Ec2Status;
+        self.direct && !self.informational && !says_nothing_of_the_service
     }
 }
 
