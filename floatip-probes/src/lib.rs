@@ -1,5 +1,5 @@
 //! Health checks for floatip: is a server reachable (`ping`), does something listen and answer (`tcp`), does FTP work
-//! (`ftp`), a web server (`http`), or a name server (`dns`), what does a program say (`exec`), has somebody asked for maintenance (`file`)?
+//! (`ftp`), a web server (`http`), TLS (`tls`), or a name server (`dns`), what does a program say (`exec`), has somebody asked for maintenance (`file`)?
 //!
 //! Each check is a [`HealthProbe`](floatip_core::HealthProbe) behind a cargo feature of its own; `ping`, `tcp` and `ftp`
 //! are on by default, and `full` is all of them. They share one way of telling whose fault a failure is: a verdict speaks about the target alone, and what the prober lacks
@@ -48,6 +48,8 @@ mod secret;
 mod setting;
 #[cfg(feature = "tcp")]
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "rustls")]
 mod tls_client;
 
@@ -69,5 +71,7 @@ pub use secret::Secret;
 pub use setting::SettingError;
 #[cfg(feature = "tcp")]
 pub use tcp::TcpProbe;
+#[cfg(feature = "tls")]
+pub use tls::TlsProbe;
 #[cfg(feature = "rustls")]
 pub use tls_client::{Fingerprint, TlsSettings};

@@ -65,7 +65,6 @@ fn ebs(summary: Option<&EbsStatusSummary>) -> Check {
     check(summary.and_then(|summary| summary.status()))
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "EC2 may say more one day, which is no reason to move")]
 fn check(status: Option<&SummaryStatus>) -> Check {
     match status {
         Some(SummaryStatus::Ok) => Check::Passes,

@@ -149,6 +149,8 @@ fn what_is_printed_as_the_default_of_a_kind_of_probe_changes_nothing_when_it_is_
         ("tcp", "port = 21\n"),
         ("ping", ""),
         ("http", ""),
+        ("https", ""),
+        ("tls", "port = 443\n"),
         ("dns", "query = \"www.example.com\"\n"),
         ("exec", "command = [\"/bin/true\"]\n"),
         ("file", "path = \"/run/{node}\"\n"),
@@ -194,7 +196,7 @@ fn a_key_of_another_kind_is_told_so() {
         "kind = \"ftp\"",
         "kind = \"tcp\"\nport = 21\nusername = \"x\"",
         "x.toml:19:1: `username` is not a setting of kind \"tcp\"; \
-         it belongs to kind \"ftp\" or \"http\": leave it out, or change `kind`",
+         it belongs to kind \"ftp\" or \"http\" or \"https\": leave it out, or change `kind`",
     );
     finds(
         "kind = \"eni\"",
@@ -387,6 +389,7 @@ fn every_kind_of_probe_takes_its_settings() {
         "kind = \"http\"\npath = \"/health?x=1\"\nport = 8080\nmethod = \"HEAD\"\nhost_header = \"www.example.com\"\n\
          headers = { X-Check = \"1\" }\nusername = \"m\"\npassword = { env = \"HOME\" }\nstatus = [200, \"301-303\"]\n\
          expect_headers = { Server = \"^nginx\" }\nbody = \"up\"\nfollow = 2",
+        "kind = \"https\"\nserver_name = \"www.example.com\"\nwarn_days = 30\nbody = \"up\"",
         "kind = \"http\"\nbearer = { env = \"HOME\" }\nstatus = 204",
         "kind = \"dns\"\nquery = \"www.example.com\"\nrecord = \"MX\"\nexpect = [\"10 mail\"]\nport = 5353",
         "kind = \"exec\"\ncommand = [\"/bin/true\", \"-H\", \"{host}\"]\npass_env = [\"LD_LIBRARY_PATH\"]",
@@ -415,6 +418,10 @@ fn a_setting_that_no_probe_can_be_made_of_is_told() {
         ("kind = \"http\"\nusername = \"m\"", "lacks `password`"),
         ("kind = \"http\"\npassword = { env = \"HOME\" }", "lacks `username`"),
         ("kind = \"http\"\nbearer = \"t0ken\"", "may not stand in the configuration"),
+        ("kind = \"tls\"\nport = 443\npin = \"ab\"", "`pin`: "),
+        ("kind = \"https\"\nca_file = \"/no/such/file\"", "/no/such/file: "),
+        ("kind = \"tls\"\nport = 443\nserver_name = \"a b\"", "the server name cannot be used"),
+        ("kind = \"tls\"", "lacks `port`"),
         ("kind = \"dns\"", "lacks `query`"),
         ("kind = \"exec\"", "lacks `command`"),
         ("kind = \"file\"", "lacks `path`"),

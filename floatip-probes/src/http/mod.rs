@@ -22,12 +22,16 @@ use crate::excerpt::excerpt;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::setting;
+use crate::tls_client::{HANDSHAKE, TlsClient, TlsSettings};
 use crate::{Secret, SettingError};
 use exchange::{BODY, LOOKED_THROUGH, RESPONSE, exchange};
 pub use status::StatusSet;
 
 /// The port of HTTP.
 const PORT: u16 = 80;
+
+/// The port of HTTP by TLS.
+const TLS_PORT: u16 = 443;
 
 /// How many redirects may be followed at the most.
 const MOST_REDIRECTS: u8 = 10;
@@ -40,7 +44,7 @@ const LARGEST_PATTERN: usize = 1 << 20;
 /// Every check opens a connection of its own: one that was kept alive would hide that nobody accepts new ones. It sends
 /// `Connection: close`, and no cookies; no proxy is used, whatever the environment says.
 ///
-/// The stages that a verdict can name are `connect`, `response` (status line and headers) and `body`.
+/// The stages that a verdict can name are `connect`, by TLS `TLS handshake`, `response` (status line and headers) and `body`.
 ///
 /// # Redirects
 /// They are a response like any other unless [`follow`](Self::follow) says otherwise. Then only those within this very
@@ -56,7 +60,7 @@ const LARGEST_PATTERN: usize = 1 << 20;
 /// RFC 9110 (semantics, redirects in section 15.4), RFC 9112 (HTTP/1.1), RFC 7617 and RFC 6750 (credentials).
 #[derive(Debug, Clone)]
 pub struct HttpProbe {
-    port: u16,
+    port: Option<u16>,
     method: Method,
     path: String,
     host: Option<String>,
@@ -66,6 +70,7 @@ pub struct HttpProbe {
     expected_headers: Vec<(HeaderName, Regex)>,
     body: Option<Regex>,
     redirects: u8,
+    tls: Option<TlsClient>,
 }
 
 /// What is sent as `Authorization`, and what of it may not be shown.
@@ -89,7 +94,7 @@ impl HttpProbe {
             return Err(unusable(error.to_string()));
         }
         Ok(Self {
-            port: PORT,
+            port: None,
             method: Method::GET,
             path: path.to_owned(),
             host: None,
@@ -99,15 +104,16 @@ impl HttpProbe {
             expected_headers: Vec::new(),
             body: None,
             redirects: 0,
+            tls: None,
         })
     }
 
-    /// The port of each target whose host does not name another. Default: 80.
+    /// The port of each target whose host does not name another. Default: 80, by TLS 443.
     ///
     /// # Errors
     /// [`SettingError::OutOfRange`] if the port is zero.
     pub fn port(mut self, port: u16) -> Result<Self, SettingError> {
-        self.port = setting::port(port)?;
+        self.port = Some(setting::port(port)?);
         Ok(self)
     }
 
@@ -212,15 +218,29 @@ impl HttpProbe {
         Ok(self)
     }
 
+    /// Requests by TLS, on port 443 unless another is set. Without a server name of its own the client expects a
+    /// certificate for [`host`](Self::host), or else for the target's own host. Default: no TLS.
+    ///
+    /// # Errors
+    /// [`SettingError::Unusable`] if the settings are.
+    pub fn tls(mut self, settings: &TlsSettings) -> Result<Self, SettingError> {
+        self.tls = Some(settings.build()?.afresh());
+        Ok(self)
+    }
+
     fn scheme(&self) -> &'static str {
-        "http"
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    fn default_port(&self) -> u16 {
+        self.port.unwrap_or(if self.tls.is_some() { TLS_PORT } else { PORT })
     }
 
     /// The URL as a client of the target writes it.
     fn url(&self, target: &Target) -> Result<Url, Failure> {
         let name = target.host.name();
         let name = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
-        let authority = match (&self.host, target.host.port().unwrap_or(self.port)) {
+        let authority = match (&self.host, target.host.port().unwrap_or(self.default_port())) {
             (Some(host), _) => host.clone(),
             (None, port) => format!("{name}:{port}"),
         };
@@ -255,18 +275,30 @@ impl HttpProbe {
 
     async fn check(&self, target: &Target, progress: &mut Progress) -> Result<Verdict, Failure> {
         let mut url = self.url(target)?;
-        let mut followed = 0;
+        let (mut followed, mut warning) = (0, None);
         loop {
             let request = self.request(&url)?;
-            let stream = connect(target, self.port, progress).await?;
+            let stream = connect(target, self.default_port(), progress).await?;
             let enough = |head: &Response<()>, body: &[u8]| match &self.body {
                 Some(pattern) => !self.status.contains(head.status().as_u16()) || pattern.is_match(body),
                 None => true,
             };
-            let (head, body) = exchange(stream, request, progress, enough).await?;
+            let (head, body) = match &self.tls {
+                None => exchange(stream, request, progress, enough).await?,
+                Some(client) => {
+                    progress.stage = HANDSHAKE;
+                    let host = self.host.as_ref().and_then(|host| host.parse().ok());
+                    let stream = client.connect(host.as_ref().unwrap_or(&target.host), stream).await?;
+                    warning = client.warning(&stream);
+                    exchange(stream, request, progress, enough).await?
+                }
+            };
             let location =
                 head.headers().get(LOCATION).filter(|_| self.redirects > 0 && head.status().is_redirection());
-            let Some(location) = location else { return self.judge(&head, &body).map_err(Failure::from) };
+            let Some(location) = location else {
+                let verdict = self.judge(&head, &body)?;
+                return Ok(warning.into_iter().fold(verdict, Verdict::with_warning));
+            };
             url = self.redirected(&url, location)?;
             followed += 1;
             if followed > self.redirects {
@@ -353,7 +385,8 @@ fn regex(setting: &'static str, pattern: &str) -> Result<Regex, SettingError> {
 
 impl fmt::Display for HttpProbe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, path, port, status, .. } = self;
+        let Self { method, path, status, .. } = self;
+        let port = self.default_port();
         write!(f, "{} {method} {path} on port {port}, expecting {status}", self.scheme().to_ascii_uppercase())?;
         match &self.body {
             Some(pattern) => write!(f, " and {pattern}"),

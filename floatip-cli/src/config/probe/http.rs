@@ -1,9 +1,10 @@
-//! `kind = "http"`.
+//! `kind = "http"` and `kind = "https"`.
 
-use floatip_probes::{HttpProbe, Secret, SettingError, StatusSet};
+use floatip_probes::{HttpProbe, Secret, SettingError, StatusSet, TlsSettings};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::tls;
 use super::{Reading, fetch};
 use crate::config::defaults::DefaultSetting;
 use crate::config::password::PasswordSource;
@@ -23,6 +24,7 @@ pub(crate) struct HttpSpec {
     expect_headers: Pairs,
     body: Option<String>,
     follow: u8,
+    tls: Option<TlsSettings>,
 }
 
 /// Who asks.
@@ -47,15 +49,34 @@ impl HttpSpec {
         "body",
         "follow",
     ];
+    pub(super) const TLS_KEYS: &[&str] = &[
+        "path",
+        "port",
+        "method",
+        "host_header",
+        "headers",
+        "username",
+        "password",
+        "bearer",
+        "status",
+        "expect_headers",
+        "body",
+        "follow",
+        "ca_file",
+        "server_name",
+        "pin",
+        "warn_days",
+    ];
 
     const PATH: &str = "/";
     const PORT: Port = Port(80);
+    const TLS_PORT: Port = Port(443);
     const METHOD: &str = "GET";
 
-    pub(super) fn read(table: &mut Table<'_>, reading: &mut Reading) -> Self {
+    pub(super) fn read(table: &mut Table<'_>, by_tls: bool, reading: &mut Reading) -> Self {
         let mut spec = Self {
             path: Self::PATH.to_owned(),
-            port: Self::PORT,
+            port: if by_tls { Self::TLS_PORT } else { Self::PORT },
             method: Self::METHOD.to_owned(),
             host_header: None,
             headers: Pairs::default(),
@@ -64,6 +85,7 @@ impl HttpSpec {
             expect_headers: Pairs::default(),
             body: None,
             follow: 0,
+            tls: by_tls.then(|| tls::settings(table)),
         };
         table.set("path", &mut spec.path);
         table.set("port", &mut spec.port);
@@ -119,6 +141,9 @@ impl HttpSpec {
         if let Some(pattern) = &self.body {
             http = http.body(pattern)?;
         }
+        if let Some(settings) = &self.tls {
+            http = http.tls(settings)?;
+        }
         http.follow(self.follow)
     }
 
@@ -140,6 +165,14 @@ impl HttpSpec {
             setting("body", None, "a regular expression for the first 64 KiB; the body is not read"),
             setting("follow", Some("0".to_owned()), "redirects within the server that are followed, at most 10"),
         ]
+    }
+
+    /// What is not as it is without TLS.
+    pub(super) fn tls_defaults() -> Vec<DefaultSetting> {
+        let table = "[[floating_ip.probe]] # kind = \"https\"";
+        let port = Some(Self::TLS_PORT.0.to_string());
+        let port = DefaultSetting::new(table, "port", port, "all else as kind = \"http\", and beside it:");
+        [vec![port], tls::setting_defaults(table)].concat()
     }
 }
 

@@ -8,6 +8,7 @@ mod ftp;
 mod http;
 mod ping;
 mod tcp;
+mod tls;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub(super) use ftp::Listing;
 use http::HttpSpec;
 use ping::PingSpec;
 use tcp::TcpSpec;
+use tls::TlsSpec;
 
 /// One probe of a floating IP.
 #[derive(Debug, Clone)]
@@ -67,6 +69,7 @@ pub(crate) enum ProbeSpec {
     Tcp(TcpSpec),
     Ftp(FtpSpec),
     Http(HttpSpec),
+    Tls(TlsSpec),
     Dns(DnsSpec),
     Exec(ExecSpec),
     File(FileSpec),
@@ -85,6 +88,7 @@ impl ProbeSpec {
             Self::Tcp(tcp) => Arc::new(tcp.build()?),
             Self::Ftp(ftp) => Arc::new(ftp.build(secret)?),
             Self::Http(http) => Arc::new(http.build(secret)?),
+            Self::Tls(tls) => Arc::new(tls.build()?),
             Self::Dns(dns) => Arc::new(dns.build()?),
             Self::Exec(exec) => Arc::new(exec.build()?),
             Self::File(file) => Arc::new(file.build()?),
@@ -101,6 +105,8 @@ pub(super) enum ProbeKind {
     Tcp,
     Ping,
     Http,
+    Https,
+    Tls,
     Dns,
     Exec,
     File,
@@ -108,8 +114,18 @@ pub(super) enum ProbeKind {
 }
 
 impl ProbeKind {
-    const ALL: [Self; 8] =
-        [Self::Ftp, Self::Tcp, Self::Ping, Self::Http, Self::Dns, Self::Exec, Self::File, Self::Ec2Status];
+    const ALL: [Self; 10] = [
+        Self::Ftp,
+        Self::Tcp,
+        Self::Ping,
+        Self::Http,
+        Self::Https,
+        Self::Tls,
+        Self::Dns,
+        Self::Exec,
+        Self::File,
+        Self::Ec2Status,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -117,6 +133,8 @@ impl ProbeKind {
             Self::Tcp => "tcp",
             Self::Ping => "ping",
             Self::Http => "http",
+            Self::Https => "https",
+            Self::Tls => "tls",
             Self::Dns => "dns",
             Self::Exec => "exec",
             Self::File => "file",
@@ -131,6 +149,8 @@ impl ProbeKind {
             Self::Tcp => TcpSpec::KEYS,
             Self::Ping => PingSpec::KEYS,
             Self::Http => HttpSpec::KEYS,
+            Self::Https => HttpSpec::TLS_KEYS,
+            Self::Tls => TlsSpec::KEYS,
             Self::Dns => DnsSpec::KEYS,
             Self::Exec => ExecSpec::KEYS,
             Self::File => FileSpec::KEYS,
@@ -141,7 +161,7 @@ impl ProbeKind {
     /// Whether it says anything about what answers through the floating address.
     pub(super) fn verifies(self) -> bool {
         match self {
-            Self::Ftp | Self::Tcp | Self::Ping | Self::Http | Self::Dns | Self::Exec => true,
+            Self::Ftp | Self::Tcp | Self::Ping | Self::Http | Self::Https | Self::Tls | Self::Dns | Self::Exec => true,
             Self::File | Self::Ec2Status => false,
         }
     }
@@ -158,8 +178,7 @@ impl ProbeKind {
 }
 
 impl Setting for ProbeKind {
-    const EXPECTED: &'static str =
-        "`kind = \"ftp\"`, \"tcp\", \"ping\", \"http\", \"dns\", \"exec\", \"file\" or \"ec2-status\"";
+    const EXPECTED: &'static str = "`kind = \"ftp\"`, \"tcp\", \"ping\", \"http\", \"https\", \"tls\", \"dns\", \"exec\", \"file\" or \"ec2-status\"";
 
     fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
         let name = value.as_str().ok_or(Fault::WrongType)?;
@@ -196,7 +215,9 @@ pub(super) fn read_spec(table: &mut Table<'_>, purpose: Purpose) -> Option<(Prob
         ProbeKind::Ftp => Some(ProbeSpec::Ftp(FtpSpec::read(table, &mut reading))),
         ProbeKind::Tcp => TcpSpec::read(table).map(ProbeSpec::Tcp),
         ProbeKind::Ping => Some(ProbeSpec::Ping(PingSpec::read(table))),
-        ProbeKind::Http => Some(ProbeSpec::Http(HttpSpec::read(table, &mut reading))),
+        ProbeKind::Http => Some(ProbeSpec::Http(HttpSpec::read(table, false, &mut reading))),
+        ProbeKind::Https => Some(ProbeSpec::Http(HttpSpec::read(table, true, &mut reading))),
+        ProbeKind::Tls => TlsSpec::read(table).map(ProbeSpec::Tls),
         ProbeKind::Dns => DnsSpec::read(table).map(ProbeSpec::Dns),
         ProbeKind::Exec => ExecSpec::read(table).map(ProbeSpec::Exec),
         ProbeKind::File => FileSpec::read(table).map(ProbeSpec::File),
@@ -267,6 +288,8 @@ pub(super) fn defaults() -> Vec<DefaultSetting> {
         TcpSpec::defaults(),
         PingSpec::defaults(),
         HttpSpec::defaults(),
+        HttpSpec::tls_defaults(),
+        TlsSpec::defaults(),
         DnsSpec::defaults(),
         ExecSpec::defaults(),
         FileSpec::defaults(),
