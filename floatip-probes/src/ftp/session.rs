@@ -1,7 +1,9 @@
 //! A session on a control connection, in clear text or by TLS.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -205,21 +207,38 @@ async fn implicit(
     let mut failure: Option<Failure> = None;
     for address in addresses {
         progress.stage = CONNECT;
-        let error = match AsyncRustlsFtpStream::connect_secure_implicit(address, connector(), target.host.name()).await
-        {
+        let connecting = AsyncRustlsFtpStream::connect_secure_implicit(address, connector(), target.host.name());
+        let mut connecting = pin!(connecting);
+        // The client connects and agrees on TLS in one: only the connector knows which of the two it is at.
+        let connected = poll_fn(|context| {
+            let polled = connecting.as_mut().poll(context);
+            if lock(outcome).reached {
+                progress.stage = HANDSHAKE;
+            }
+            polled
+        });
+        let connected = connected.await;
+        let error = match connected {
             Ok(stream) => return Ok(stream),
             Err(error) => error,
         };
         let reached = lock(outcome).reached;
-        match (error, reached) {
-            (FtpError::ConnectionError(error), false) => {
+        match error {
+            FtpError::ConnectionError(error) if !reached => {
                 let later = Failure::of_contact(CONNECT, CONNECT.into(), error);
                 failure = Some(match failure {
                     Some(first) => first.or(later),
                     None => later,
                 });
             }
-            (error, _) => return Err(handshake_failure(&probe.password, error, outcome)),
+            error @ (FtpError::ConnectionError(_)
+            | FtpError::SecureError(_)
+            | FtpError::UnexpectedResponse(_)
+            | FtpError::BadResponse
+            | FtpError::InvalidAddress(_)
+            | FtpError::DataConnectionAlreadyOpen) => {
+                return Err(handshake_failure(&probe.password, error, outcome));
+            }
         }
     }
     Err(failure.expect("a name resolves to at least one address"))
