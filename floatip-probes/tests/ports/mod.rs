@@ -1,4 +1,5 @@
 //! Ports of loopback: one that listens, one that is mute.
+#![allow(dead_code, reason = "no test needs all of them")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
