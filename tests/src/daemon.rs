@@ -20,7 +20,7 @@ pub const USER: &str = "probe";
 pub const PASSWORD: &str = "probe-pw";
 
 /// `PASSWORD` as crypt(3) writes it, with few rounds: the tests log in often.
-const PASSWORD_HASH: &str =
+pub(crate) const PASSWORD_HASH: &str =
     "$6$rounds=1000$floatiplab$TUP3lzGyf5ckRrrapGLgVmXNC4h8/ZsEUV02qoZzPz6EDDFDajAzexiO4RXDdlotA1wF45VC65SPJuEAPw0Sb.";
 
 /// What a firewall of the host does with packets.
@@ -32,6 +32,8 @@ pub enum Firewall {
     RejectControl,
     /// Throws away what comes to the passive ports.
     DropPassive,
+    /// Lets connections to the control port be opened, and answers the first words on them with a reset.
+    ResetControl,
 }
 
 impl Firewall {
@@ -40,7 +42,17 @@ impl Firewall {
             Self::DropControl => "tcp dport 21 drop",
             Self::RejectControl => "tcp dport 21 reject with tcp reset",
             Self::DropPassive => "tcp dport 50000-50020 drop",
+            Self::ResetControl => "tcp dport 21 tcp flags & psh == psh reject with tcp reset",
         }
+    }
+
+    /// What `nft` is told, whatever stood there before.
+    pub(crate) fn rules(self) -> String {
+        format!(
+            "add table inet floatip; add chain inet floatip in {{ type filter hook input priority 0; }}; \
+             flush chain inet floatip in; add rule inet floatip in {}",
+            self.rule()
+        )
     }
 }
 
@@ -122,12 +134,7 @@ impl<'a> Daemon<'a> {
     /// # Errors
     /// What `nft` said.
     pub fn firewall(&self, firewall: Firewall) -> Result<()> {
-        let rules = format!(
-            "add table inet floatip; add chain inet floatip in {{ type filter hook input priority 0; }}; \
-             flush chain inet floatip in; add rule inet floatip in {}",
-            firewall.rule()
-        );
-        output(self.lab.host(self.host).command("nft").arg(rules)).map(drop)
+        output(self.lab.host(self.host).command("nft").arg(firewall.rules())).map(drop)
     }
 
     /// Takes the host's firewall down.
@@ -171,7 +178,7 @@ fn spawn(lab: &Lab, host: Host, config: &Path, folder: &Path) -> Result<Process>
 }
 
 /// `ip netns exec` shows the files of `/etc/netns/NAME` in place of those of `/etc`: the machine's own are not touched.
-fn add_user(namespace: &str, home: &Path) -> Result<()> {
+pub(crate) fn add_user(namespace: &str, home: &Path) -> Result<()> {
     let etc = Path::new("/etc/netns").join(namespace);
     // Another lab that ends may remove the empty parent at the same moment.
     until(Duration::from_secs(5), || Ok(fs::create_dir_all(&etc).is_ok()))?;

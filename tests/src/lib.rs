@@ -10,6 +10,7 @@ pub mod client;
 pub mod cloud;
 pub mod daemon;
 pub mod floatip;
+pub mod ftpd;
 pub mod lab;
 pub mod lab_plane;
 pub mod loopback;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use crate::ftpd;
 use crate::lab::{Host, Lab};
 use crate::moto;
 use crate::process::output;
@@ -18,6 +19,8 @@ pub enum Need {
     Lab,
     /// The FTP daemon `vsftpd`.
     Vsftpd,
+    /// proftpd, pure-ftpd and pyftpdlib where `.ci/ftp-daemons` puts them.
+    FtpDaemons,
     /// `nft`, and a kernel that filters packets in a namespace.
     Firewall,
     /// The pinned version of moto, installed or [installable](crate::moto).
@@ -42,7 +45,7 @@ impl Need {
     /// # Errors
     /// [`Missing`] says what is not there, and what would bring it.
     pub fn check(self) -> Result<(), Missing> {
-        static FOUND: [OnceLock<Result<(), Missing>>; 5] = [const { OnceLock::new() }; 5];
+        static FOUND: [OnceLock<Result<(), Missing>>; 6] = [const { OnceLock::new() }; 6];
         FOUND[self as usize].get_or_init(|| self.find().map_err(Missing)).clone()
     }
 
@@ -50,6 +53,7 @@ impl Need {
         match self {
             Self::Lab => find_lab(),
             Self::Vsftpd => find_program("vsftpd", "vsftpd"),
+            Self::FtpDaemons => ftpd::installed().map(drop).map_err(|error| format!("{error:#}")),
             Self::Firewall => find_firewall(),
             Self::Moto => moto::installed().map(drop).map_err(|error| format!("{error:#}")),
             Self::LoopbackRange => std::net::TcpListener::bind("127.77.0.1:0")

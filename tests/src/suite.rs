@@ -40,11 +40,23 @@ impl Suite {
         self
     }
 
+    /// Adds a test that no machine can run, so that the list of tests is whole: it is counted as ignored, and says why.
+    #[must_use]
+    pub fn impossible(mut self, name: &str, why: &'static str) -> Self {
+        self.trials.push(Trial::ignorable_test(name, move || Ok(Completion::ignored_with(why))));
+        self
+    }
+
     /// Runs the tests that the command line asks for, one after the other unless it says otherwise: most of them time
     /// something. Ends whatever they left.
     pub fn run(self) -> ExitCode {
+        self.run_by(1)
+    }
+
+    /// Like [`run`](Self::run), with this many at a time.
+    pub fn run_by(self, threads: usize) -> ExitCode {
         let mut arguments = Arguments::from_args();
-        arguments.test_threads = arguments.test_threads.or(Some(1));
+        arguments.test_threads = arguments.test_threads.or(Some(threads));
         let conclusion = libtest_mimic::run(&arguments, self.trials);
         reaper::end_all();
         conclusion.exit_code()
