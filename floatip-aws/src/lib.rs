@@ -27,9 +27,11 @@
 
 mod client;
 mod credentials;
+pub mod discover;
 mod eip;
 mod eni;
 mod error;
+pub mod iam;
 mod id;
 mod instance;
 mod instance_status;

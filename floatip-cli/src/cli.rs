@@ -42,6 +42,15 @@ enum Command {
         after_help = "Exit codes: 0 all healthy, 3 something is unhealthy, 4 a check could not be made, 2 configuration"
     )]
     Probe(command::probe::Args),
+    /// Ask EC2 whether every move could be made that may be needed, and print what to mend. Changes nothing.
+    #[command(after_help = "Exit codes: 0 nothing fails, 1 something fails or could not be found out, 2 configuration")]
+    Preflight(command::preflight::Args),
+    /// Print a configuration from what is in the account: instances, interfaces, Elastic IPs.
+    #[command(after_help = "Exit codes: 0 printed, 1 nothing was found or EC2 could not be read, 2 command line")]
+    Discover(command::discover::Args),
+    /// Print the IAM policy that allows what this configuration needs, and nothing more. Asks nobody.
+    #[command(after_help = "Exit codes: 0 printed, 2 configuration")]
+    IamPolicy(command::iam_policy::Args),
     /// Monitor the nodes and move the addresses: the service itself.
     #[command(after_help = "\
 SIGTERM and SIGINT end it cleanly (a move past its point of no return is finished first); a second one at once.
@@ -135,6 +144,9 @@ async fn run(command: Command) -> Result<Outcome, Failure> {
         Command::Demo(args) => crate::demo::run(args).await,
         Command::Check(args) => command::check::run(&args),
         Command::Probe(args) => command::probe::run(&args).await,
+        Command::Preflight(args) => command::preflight::run(&args).await,
+        Command::Discover(args) => command::discover::run(&args).await,
+        Command::IamPolicy(args) => command::iam_policy::run(&args),
         Command::Run(args) => command::run::run(&args).await,
         Command::Status(args) => command::status::run(&args).await,
         Command::History(args) => command::history::run(&args).await,

@@ -11,8 +11,8 @@ use crate::config::ConfigError;
 
 /// Everything went well; for `probe`, every target is healthy; for `run --once`, a healthy node holds each address.
 pub(crate) const OK: u8 = 0;
-/// What was asked for did not succeed: a move failed, `run --once` left an address without a healthy holder, or the
-/// operating system refused something.
+/// What was asked for did not succeed: a move failed, `preflight` found something to mend, `run --once` left an address
+/// without a healthy holder, or the operating system refused something.
 pub(crate) const FAILED: u8 = 1;
 /// The command line or the configuration cannot be used. Nothing was done.
 pub(crate) const CONFIG: u8 = 2;
@@ -33,7 +33,7 @@ pub(crate) const MOVED: u8 = 10;
 pub(crate) const HELP: &str = "\
 Exit codes:
    0  well; probe: everything is healthy; run --once: healthy
-   1  failed: a move, run --once, or a call of the operating system
+   1  failed: a move, preflight, run --once, or a call of the operating system
    2  the command line or the configuration cannot be used
    3  probe: something is unhealthy
    4  probe: a check could not be made
@@ -50,6 +50,7 @@ pub(crate) enum Outcome {
     ProberFailed,
     Moved,
     NotServing,
+    NotReady,
 }
 
 /// A command could not do its work, or it did not succeed.
@@ -76,6 +77,10 @@ pub(crate) enum Failure {
     Refused(String),
     #[error("{0}")]
     MoveFailed(String),
+    #[error("{0}")]
+    NothingFound(String),
+    #[error("EC2 could not be read")]
+    Unread(#[from] floatip_core::MoveError),
     #[error("another monitor is running: {holds}")]
     Busy { holds: String },
     #[error("cannot {action} {path}{hint}", path = path.display())]
@@ -94,7 +99,12 @@ impl Failure {
             Self::NoMonitor { .. } => NO_MONITOR,
             Self::Refused(_) => REFUSED,
             Self::Busy { .. } => BUSY,
-            Self::MoveFailed(_) | Self::NoAnswer(_) | Self::File { .. } | Self::System { .. } => FAILED,
+            Self::NothingFound(_)
+            | Self::Unread(_)
+            | Self::MoveFailed(_)
+            | Self::NoAnswer(_)
+            | Self::File { .. }
+            | Self::System { .. } => FAILED,
             #[cfg(feature = "demo")]
             Self::Demo(_) => FAILED,
         }
@@ -108,7 +118,7 @@ pub(crate) fn conclude(end: &Result<Outcome, Failure>) -> ExitCode {
         Ok(Outcome::Unhealthy) => UNHEALTHY,
         Ok(Outcome::ProberFailed) => PROBER,
         Ok(Outcome::Moved) => MOVED,
-        Ok(Outcome::NotServing) => FAILED,
+        Ok(Outcome::NotServing | Outcome::NotReady) => FAILED,
         Err(failure) => {
             if let Failure::Config(ConfigError::Invalid { found, .. }) = failure {
                 found.iter().for_each(|diagnostic| anstream::eprintln!("{diagnostic}\n"));

@@ -14,6 +14,7 @@ use crate::config::{Aws, Config, FloatingIpConfig, HookConfig, Mover, ProbeSpec,
 use crate::exit::Failure;
 use crate::own_addresses::OwnAddresses;
 use crate::program_hook::ProgramHook;
+use crate::subject;
 
 /// The probes that were built: floating IPs with the same one share it, so that it runs once.
 #[derive(Debug)]
@@ -105,8 +106,8 @@ pub(crate) async fn orchestrator(config: &Config) -> Result<Orchestrator, Failur
     }
     for ip in &config.floating_ips {
         let mut setup = Setup::new(ip.floating_ip.clone()).policy(ip.policy.clone());
-        for mechanism in std::iter::once(&ip.mover).chain(&ip.fallbacks) {
-            setup = setup.mover(mover(ip, mechanism, &ec2)?);
+        for mechanism in ip.movers() {
+            setup = setup.mover(subject::preflight(ip, mechanism, &ec2).guard(mover(ip, mechanism, &ec2)?));
         }
         for node in &ip.nodes {
             setup = setup.node(node.node.clone().local(own_addresses.is_local(node)));
@@ -123,7 +124,7 @@ pub(crate) async fn orchestrator(config: &Config) -> Result<Orchestrator, Failur
 }
 
 /// One for all movers: they share its reads and what EC2 allows the account.
-async fn connect(aws: &Aws) -> Result<Ec2, Failure> {
+pub(crate) async fn connect(aws: &Aws) -> Result<Ec2, Failure> {
     let mut settings = AwsSettings::new();
     settings.region = aws.region.clone();
     settings.profile = aws.profile.clone();

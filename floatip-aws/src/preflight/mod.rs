@@ -63,6 +63,11 @@ impl Preflight {
         Self { ec2, subject }
     }
 
+    /// The word for the mechanism, as a configuration's `kind`.
+    pub fn kind(&self) -> &'static str {
+        self.subject.mechanism.kind()
+    }
+
     /// Everything: what concerns all candidates, then each of them in order.
     pub async fn findings(&self) -> Vec<Finding> {
         let mut findings = self.shared().await;

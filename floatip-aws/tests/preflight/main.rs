@@ -1,5 +1,6 @@
 //! What preflight says of accounts in which something is wrong, one thing at a time.
 
+mod calls;
 mod eip;
 mod eni;
 mod guarded;

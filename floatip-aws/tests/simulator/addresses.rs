@@ -203,3 +203,26 @@ async fn addresses_are_found_by_filters() {
     let managed: Vec<_> = reply.addresses().iter().map(|one| one.service_managed().map(|by| by.as_str())).collect();
     assert_eq!(managed, [None, Some("nlb")]);
 }
+
+#[tokio::test]
+async fn an_address_is_refused_outside_of_its_border_group() {
+    let world = two_servers()
+        .elastic_ip("eipalloc-local", "203.0.113.20")
+        .border_group("eipalloc-local", "ap-northeast-1-tpe-1");
+    let lab = Lab::start(world, Timings::instant()).await;
+    let request = lab.ec2.associate_address().allocation_id("eipalloc-local").network_interface_id("eni-2-primary");
+    assert_eq!(code(request.send().await), "InvalidParameterCombination");
+}
+
+#[tokio::test]
+async fn an_automatic_public_address_is_shown_without_an_allocation_and_ends_with_an_association() {
+    let lab = Lab::start(two_servers().automatic_public_ip("eni-2-primary", "198.51.100.7"), Timings::instant()).await;
+    let shown = lab.interface("eni-2-primary").await.association.expect("shown");
+    assert_eq!((shown.public_ip(), shown.ip_owner_id()), (Some("198.51.100.7"), Some("amazon")));
+    assert_eq!(shown.allocation_id(), None);
+    let request = lab.ec2.associate_address().allocation_id("eipalloc-1").network_interface_id("eni-2-primary");
+    request.allow_reassociation(true).send().await.expect("associated");
+    assert_eq!(lab.interface("eni-2-primary").await.association.expect("shown").public_ip(), Some("203.0.113.10"));
+    lab.simulator.console().disassociate("eipalloc-1").expect("disassociated");
+    assert!(lab.interface("eni-2-primary").await.association.is_none(), "it does not come back here");
+}

@@ -293,3 +293,18 @@ async fn instances_of_a_dark_zone_cannot_be_described_and_all_else_can() {
     lab.simulator.faults().clear();
     describe("i-3").await.expect("it is light again");
 }
+
+#[tokio::test]
+async fn a_dry_run_neither_counts_as_a_call_nor_takes_a_fault_from_one() {
+    let lab = Lab::two_servers(Timings::instant()).await;
+    lab.free_float().await;
+    lab.simulator.faults().set(Action::AttachNetworkInterface, Fault::Throttled, When::Next(1));
+    let attach = || {
+        let request = lab.ec2.attach_network_interface().network_interface_id("eni-float").instance_id("i-2");
+        request.device_index(1).network_card_index(0)
+    };
+    assert_eq!(code(attach().dry_run(true).send().await), "DryRunOperation");
+    assert_eq!(lab.simulator.journal().count(Action::AttachNetworkInterface), 0);
+    assert_eq!(code(attach().send().await), "RequestLimitExceeded");
+    assert_eq!(lab.simulator.journal().count(Action::AttachNetworkInterface), 1);
+}

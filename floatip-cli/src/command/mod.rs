@@ -2,8 +2,11 @@
 
 pub(crate) mod check;
 pub(crate) mod history;
+pub(crate) mod discover;
+pub(crate) mod iam_policy;
 pub(crate) mod once;
 pub(crate) mod operate;
+pub(crate) mod preflight;
 pub(crate) mod probe;
 pub(crate) mod run;
 pub(crate) mod status;

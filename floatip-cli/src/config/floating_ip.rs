@@ -28,6 +28,11 @@ pub(crate) struct FloatingIpConfig {
 }
 
 impl FloatingIpConfig {
+    /// What moves the address, in the order in which it is tried.
+    pub(crate) fn movers(&self) -> impl Iterator<Item = &Mover> {
+        std::iter::once(&self.mover).chain(&self.fallbacks)
+    }
+
     /// The timing of each probe that decides about a node.
     pub(crate) fn deciding(&self) -> Vec<HealthSettings> {
         self.probes.iter().filter(|probe| probe.decides()).map(|probe| probe.timing.over(self.health)).collect()

@@ -4,8 +4,11 @@
 mod brakes;
 mod check;
 mod command_line;
+mod discover;
+mod iam_policy;
 mod monitor;
 mod operator;
+mod preflight;
 mod probe;
 mod readme;
 mod rig;

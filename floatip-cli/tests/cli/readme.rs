@@ -53,3 +53,10 @@ fn every_command_that_the_readme_shows_exists() {
         assert!(help.contains(&format!("  {command} ")), "{line}");
     }
 }
+
+#[test]
+fn the_readmes_policy_is_what_the_command_prints_for_its_configuration() {
+    let ended = Desk::new(blocks("toml")[0]).run(&["iam-policy", "-c", "floatip.toml"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout.trim_end(), blocks("json")[0].trim_end());
+}
