@@ -88,6 +88,8 @@ pub struct Engine {
     announced_held: Option<(Cause, Option<usize>, usize, &'static str)>,
     unchanged_failures: u32,
     lease_until: Option<Instant>,
+    /// When the monitor learnt last that it had stood still.
+    jumped: Option<Instant>,
     epoch: Option<crate::lease::Epoch>,
     turned: Instant,
     next_call: CallId,
@@ -136,6 +138,7 @@ impl Engine {
             announced_held: None,
             unchanged_failures: 0,
             lease_until: None,
+            jumped: None,
             epoch: None,
             turned: now,
             next_call: 0,
@@ -206,9 +209,11 @@ impl Engine {
     }
 
     /// Takes the newest answer of the lease store: `None` if another monitor holds the lease. `asked` is the time just
-    /// before the store was asked, from which the grant's validity counts.
+    /// before the store was asked, from which the grant's validity counts; a grant that was asked for before the monitor
+    /// stood still may have ended meanwhile, and is no grant.
     pub fn handle_grant(&mut self, now: Instant, asked: Instant, grant: Option<Grant>) {
         match grant {
+            Some(_) if self.jumped.is_some_and(|jumped| asked <= jumped) => {}
             Some(grant) => {
                 self.lease_until = Some(asked + grant.valid_for);
                 if self.epoch.replace(grant.epoch) != Some(grant.epoch) {
@@ -240,6 +245,7 @@ impl Engine {
         self.events.push_back(EventKind::ClockJumped { by });
         // The monotonic clock stands still while a machine is suspended, and a lease does not.
         self.lose_lease();
+        self.jumped = Some(now);
         self.watch.void_all(now);
         self.witnesses.void_all(now);
         self.cancel_voluntary(now, "the monitor stood still, or its clock was set");

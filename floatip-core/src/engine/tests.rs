@@ -221,6 +221,20 @@ fn a_request_is_sent_only_if_its_call_must_end_before_the_lease_does() {
 }
 
 #[test]
+fn a_grant_that_was_asked_for_before_the_monitor_stood_still_is_no_grant() {
+    let mut bench = Bench::new(true);
+    let asked = bench.now;
+    bench.run(S);
+    bench.engine.handle_clock_jump(bench.now, 60 * S);
+    for (asked, sent) in [(asked, false), (bench.now + MS, true)] {
+        bench.run(2 * MS);
+        bench.engine.handle_grant(bench.now, asked, Some(Grant::new(Epoch(1), 10 * S)));
+        bench.switch();
+        assert_eq!(bench.requests.len() == 1, sent);
+    }
+}
+
+#[test]
 fn a_lease_that_is_lost_past_the_point_of_no_return_ends_the_move() {
     let mut bench = Bench::new(true);
     bench.engine.handle_grant(bench.now, bench.now, Some(Grant::new(Epoch(1), 10 * S)));
