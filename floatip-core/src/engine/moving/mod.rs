@@ -242,12 +242,14 @@ impl Engine {
         {
             return true;
         }
-        let recovered = |from: &usize| moving.cause == Cause::Failover && self.watch.health(*from) == Health::Healthy;
+        let holder = moving.from.filter(|_| moving.cause == Cause::Failover).map(|from| self.watch.health(from));
         let unfit = self.watch.health(moving.to) == Health::Unhealthy || self.impossible[moving.to].is_some();
         if let Some(why) = moving.cancelled {
             self.fail(now, Ending::Cancelled, why.to_owned());
-        } else if moving.from.as_ref().is_some_and(recovered) {
+        } else if holder == Some(Health::Healthy) {
             self.fail(now, Ending::Cancelled, "cancelled: the holder recovered".to_owned());
+        } else if holder == Some(Health::Unknown) {
+            self.fail(now, Ending::Cancelled, "cancelled: what told against the holder no longer counts".to_owned());
         } else if !self.may_request(now, moving.mover) {
             self.fail(now, Ending::Failed, "this monitor no longer holds the lease".to_owned());
         } else if unfit && !moving.forced {

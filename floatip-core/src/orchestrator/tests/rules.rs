@@ -493,3 +493,26 @@ async fn rule_10_holds_where_an_answer_takes_longer_than_an_interval() {
         assert!(died.elapsed() <= most, "{:?}", died.elapsed());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn rule_5_a_failover_that_has_sent_nothing_ends_when_its_reasons_become_void() {
+    let mut world = World::of(&["a", "b", "c"]);
+    let mut health = health();
+    health.fall = 8;
+    world.setup.checks = vec![Check::new(Arc::new(world.probe.clone())).health(health)];
+    let monitor = world.settled().await;
+    world.mover.faults().always(Call::Locate, Fault::RequestLost);
+    world.refuse("a");
+    monitor.event("the move", 10 * S, |kind| matches!(kind, EventKind::MoveStarted { .. })).await;
+    // It was the network after all: everything is cut off for a moment, and then the others are seen first.
+    world.probe.set_everywhere(Some(Answer::Hang));
+    sleep(1600 * MS).await;
+    world.probe.set_everywhere(None);
+    world.hang("a");
+    let void = |kind: &EventKind| matches!(kind, EventKind::MoveFailed { unchanged: true, error, .. } if error.contains("no longer counts"));
+    monitor.event("its end", 5 * S, void).await;
+    world.heal("a");
+    world.mover.faults().clear();
+    sleep(30 * S).await;
+    assert_eq!(world.provider.path(), [id("a")]);
+}
