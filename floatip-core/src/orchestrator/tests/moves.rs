@@ -1,5 +1,7 @@
 //! Single moves: faults, restarts, repairs, and what a move costs.
 
+mod killed;
+
 use super::*;
 use crate::testing::{Call, Fault, FaultyMover, InMemoryLeaseStore, Outage, Request};
 
@@ -116,22 +118,6 @@ async fn a_node_that_is_known_to_be_impossible_is_no_candidate() {
     monitor.state(State::NoCandidate, 20 * S).await;
     world.provider.set_readiness(&id("b"), Readiness::Ready);
     monitor.finished(90 * S).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_monitor_killed_at_any_moment_of_a_move_is_followed_by_one_that_finishes_it() {
-    for killed_after in (0..7000).step_by(250) {
-        let world = World::two();
-        let monitor = world.settled().await;
-        world.refuse("a");
-        sleep(killed_after * MS).await;
-        monitor.kill().await;
-        sleep(S).await;
-        let next = world.monitor();
-        sleep(60 * S).await;
-        assert_eq!(world.provider.holder(), Some(id("b")), "killed after {killed_after} ms: {:#?}", next.seen());
-        world.provider.assert_never_two_holders();
-    }
 }
 
 #[tokio::test(start_paused = true)]

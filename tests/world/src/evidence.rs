@@ -1,0 +1,109 @@
+//! The verdicts that one monitor was given about one subject by one check: the plain reading of the rules, against which
+//! the engine's own is held.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use floatip_core::HealthSettings;
+
+/// How many verdicts are kept.
+const KEPT: usize = 24;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Healthy,
+    Failed,
+    Conclusive,
+}
+
+/// Verdicts in the order in which their probes began.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Evidence {
+    verdicts: VecDeque<(Instant, Seen)>,
+    void: Option<Instant>,
+}
+
+impl Evidence {
+    pub(crate) fn note(&mut self, started: Instant, seen: Seen) {
+        let newest_healthy = self.verdicts.iter().rev().find(|(_, seen)| *seen == Seen::Healthy);
+        // A healthy verdict cancels the failures of probes begun earlier, whichever comes first.
+        if seen != Seen::Healthy && newest_healthy.is_some_and(|(at, _)| *at >= started) {
+            return;
+        }
+        let at = self.verdicts.partition_point(|(at, _)| *at <= started);
+        self.verdicts.insert(at, (started, seen));
+        if self.verdicts.len() > KEPT {
+            self.verdicts.pop_front();
+        }
+    }
+
+    pub(crate) fn void(&mut self, now: Instant) {
+        self.verdicts.clear();
+        self.void = Some(now);
+    }
+
+    /// True if nothing that was seen counts any more.
+    pub(crate) fn is_void(&self) -> bool {
+        self.verdicts.is_empty()
+    }
+
+    fn newest(&self) -> Option<(Instant, Seen)> {
+        self.verdicts.back().copied()
+    }
+
+    fn is_recent(&self, now: Instant, settings: &HealthSettings) -> bool {
+        self.newest().is_some_and(|(at, _)| now <= at + settings.verdict_lifetime())
+    }
+
+    /// How many failures there are since the last healthy verdict.
+    pub(crate) fn row(&self) -> usize {
+        self.verdicts.iter().rev().take_while(|(_, seen)| *seen != Seen::Healthy).count()
+    }
+
+    pub(crate) fn is_failing(&self, now: Instant, settings: &HealthSettings) -> bool {
+        self.row() > 0 && self.is_recent(now, settings)
+    }
+
+    /// True if it is down beyond doubt: `fall` failures in a row or a conclusive one, and not too old.
+    pub(crate) fn is_down(&self, now: Instant, settings: &HealthSettings) -> bool {
+        let row = self.row();
+        let conclusive = self.verdicts.iter().rev().take(row).any(|(_, seen)| *seen == Seen::Conclusive);
+        (row >= settings.fall as usize || conclusive) && self.is_recent(now, settings)
+    }
+
+    /// True if it is up beyond doubt: nothing but `rise` healthy verdicts or more, and not too old.
+    pub(crate) fn is_up(&self, now: Instant, settings: &HealthSettings) -> bool {
+        let counts = |(at, seen): &&(Instant, Seen)| *seen == Seen::Healthy && self.void.is_none_or(|void| *at >= void);
+        let healthy = self.verdicts.iter().rev().take_while(counts).count();
+        healthy >= settings.rise as usize && self.is_recent(now, settings)
+    }
+
+    /// True if it may be up: there were `rise` healthy verdicts in a row and not `fall` failures since, and the newest is
+    /// not too old.
+    pub(crate) fn may_be_up(&self, now: Instant, settings: &HealthSettings) -> bool {
+        let (mut up, mut healthy, mut failed) = (false, 0, 0);
+        for (_, seen) in &self.verdicts {
+            match seen {
+                Seen::Healthy => (healthy, failed) = (healthy + 1, 0),
+                Seen::Failed => (healthy, failed) = (0, failed + 1),
+                Seen::Conclusive => (healthy, failed) = (0, settings.fall),
+            }
+            up = (up || healthy >= settings.rise) && failed < settings.fall;
+        }
+        up && self.is_recent(now, settings)
+    }
+
+    pub(crate) fn newest_failure(&self) -> Option<Instant> {
+        self.verdicts.iter().rev().find(|(_, seen)| *seen != Seen::Healthy).map(|(at, _)| *at)
+    }
+
+    /// True if the newest verdict is healthy and of a probe that began at `since` or later.
+    pub(crate) fn is_healthy_since(&self, since: Instant) -> bool {
+        self.newest().is_some_and(|(at, seen)| at >= since && seen == Seen::Healthy)
+    }
+
+    /// True if any verdict is healthy and of a probe that began at `since` or later.
+    pub(crate) fn answered_since(&self, since: Instant) -> bool {
+        self.verdicts.iter().any(|(at, seen)| *at >= since && *seen == Seen::Healthy)
+    }
+}

@@ -1,0 +1,400 @@
+//! Checks what one monitor does against what it was told and against the truth.
+
+mod moves;
+mod requests;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use floatip_core::engine::CallId;
+use floatip_core::{Accepted, Cause, EventKind, MoveError, MoveId, NodeId, Placement, Step, Token, Verdict, Via};
+
+use crate::evidence::{Evidence, Seen};
+use crate::plan::Shape;
+use crate::provider::Provider;
+
+/// Two readings agree if they were asked for so far apart.
+const AGREEMENT: Duration = Duration::from_secs(2);
+
+/// What the judge may look at when it judges.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scene<'a> {
+    pub(crate) now: Duration,
+    /// The same, by the monitor's clock.
+    pub(crate) clock: Instant,
+    pub(crate) provider: &'a Provider,
+    pub(crate) shape: &'a Shape,
+}
+
+/// The move that a monitor says it makes.
+#[derive(Debug)]
+struct Moving {
+    id: MoveId,
+    cause: Cause,
+    from: Option<usize>,
+    to: usize,
+    since: Duration,
+    since_clock: Instant,
+    /// An operator insists on the target.
+    forced: bool,
+    /// A request of it may have taken effect.
+    acted: bool,
+    /// Readings have shown the address on its way since it began.
+    leaving: bool,
+    /// It counts towards the bound on moves.
+    counted: bool,
+    claimed: bool,
+    /// Where readings show the address, and since when.
+    landed: Option<(usize, Instant)>,
+    /// Where readings have shown the address, or accepted claims sent it.
+    tried: Vec<usize>,
+    verification_failed: bool,
+    /// What it was taken from whom, by requests that may have taken effect.
+    taken: Vec<(usize, Token)>,
+    /// What the request on the wire takes from whom.
+    taking: Option<(usize, Token)>,
+    /// A probe through the address that began since then, and before the move, would have vetoed it.
+    veto_since: Option<Instant>,
+}
+
+/// What an operator has said, and what survives the monitor's death if its state does.
+#[derive(Debug, Clone)]
+struct Brakes {
+    /// Until when it is paused, if it is; `Some(None)` without end.
+    paused: Option<Option<Duration>>,
+    drained: Vec<bool>,
+    /// When unplanned moves passed their point of no return.
+    moves: Vec<Duration>,
+}
+
+/// What one monitor was told, and did.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    /// Per node, then for the address; per check.
+    evidence: Vec<Vec<Evidence>>,
+    holder: Option<usize>,
+    /// Every node that could bear witness failed while the holder did.
+    suspicion: bool,
+    reading: Option<Placement>,
+    /// The read that counts when it is answered: begun after the last request.
+    reads: Option<CallId>,
+    /// When the first of a row of free readings was asked for, and the newest.
+    free: Option<(Duration, Duration)>,
+    transition: Option<Duration>,
+    on_the_wire: Option<CallId>,
+    moving: Option<Moving>,
+    /// The claim on the wire that finishes what an earlier one left to do.
+    repairing: Option<CallId>,
+    /// Tokens that this monitor has seen superseded by its own requests, and since when.
+    superseded: Vec<(Token, Duration)>,
+    stopping: bool,
+    /// The service has answered through the address.
+    served: bool,
+    /// The next switchover is an operator's who insists.
+    forces: bool,
+    last_end: Option<Duration>,
+    up: Vec<bool>,
+    /// When each node went down that had been up.
+    downs: Vec<Vec<Duration>>,
+    unready: Vec<bool>,
+    calls: VecDeque<Duration>,
+    brakes: Brakes,
+    pub(crate) moves: u32,
+    pub(crate) broken: Vec<String>,
+}
+
+/// The number of a node.
+pub(crate) fn number(node: &NodeId) -> usize {
+    usize::from(node.as_str().as_bytes().first().copied().unwrap_or(b'a') - b'a')
+}
+
+impl Judge {
+    pub(crate) fn new(shape: &Shape) -> Self {
+        Self {
+            evidence: vec![vec![Evidence::default(); shape.checks]; shape.nodes + 1],
+            holder: None,
+            suspicion: false,
+            reading: None,
+            reads: None,
+            free: None,
+            transition: None,
+            on_the_wire: None,
+            moving: None,
+            repairing: None,
+            superseded: Vec::new(),
+            stopping: false,
+            served: false,
+            forces: false,
+            last_end: None,
+            up: vec![false; shape.nodes],
+            downs: vec![Vec::new(); shape.nodes],
+            unready: vec![false; shape.nodes],
+            calls: VecDeque::new(),
+            brakes: Brakes { paused: None, drained: vec![false; shape.nodes], moves: Vec::new() },
+            moves: 0,
+            broken: Vec::new(),
+        }
+    }
+
+    /// The monitor starts anew, and remembers or does not.
+    pub(crate) fn start(&mut self, shape: &Shape) {
+        let brakes = if shape.keeps_state { self.brakes.clone() } else { Self::new(shape).brakes };
+        let broken = std::mem::take(&mut self.broken);
+        *self = Self { brakes, broken, moves: self.moves, ..Self::new(shape) };
+    }
+
+    fn breaks(&mut self, what: impl FnOnce() -> String) {
+        if self.broken.len() < 20 {
+            self.broken.push(what());
+        }
+    }
+
+    fn subject(&self, node: usize) -> &[Evidence] {
+        &self.evidence[node]
+    }
+
+    fn address(&self) -> &[Evidence] {
+        &self.evidence[self.evidence.len() - 1]
+    }
+
+    /// A verdict was given to the monitor. `subject` is a node, or the number of nodes for the address.
+    pub(crate) fn verdict(
+        &mut self,
+        scene: Scene<'_>,
+        subject: usize,
+        check: usize,
+        started: Instant,
+        verdict: &Verdict,
+    ) {
+        let seen = match (verdict.is_healthy(), verdict.conclusive) {
+            (true, _) => Seen::Healthy,
+            (false, false) => Seen::Failed,
+            (false, true) => Seen::Conclusive,
+        };
+        let nodes = self.evidence.len() - 1;
+        let holder = self.holder;
+        if subject < nodes && seen == Seen::Healthy && self.suspicion && holder.is_some_and(|holder| holder != subject)
+        {
+            for node in (0..nodes).filter(|node| *node != subject) {
+                let failing = self.evidence[node].iter().any(|evidence| evidence.row() > 0);
+                if Some(node) == holder || failing {
+                    self.evidence[node].iter_mut().for_each(|line| line.void(scene.clock));
+                }
+            }
+            self.suspicion = false;
+        }
+        self.evidence[subject][check].note(started, seen);
+        if subject == nodes && seen == Seen::Healthy {
+            self.served = true;
+            let moving = self.moving.as_ref();
+            let vetoes = moving.and_then(|moving| moving.veto_since).is_some_and(|since| started >= since);
+            if vetoes && moving.is_some_and(|moving| started <= moving.since_clock) && scene.shape.checks == 1 {
+                self.breaks(|| "rule 3: a failover did not wait for an answer through the address".into());
+            }
+        }
+        let Some(holder) = holder else { return };
+        let health = &scene.shape.health;
+        let failing = |node: usize| self.evidence[node].iter().any(|line| line.is_failing(scene.clock, health));
+        if !failing(holder) {
+            self.suspicion = false;
+        } else if (0..nodes).all(failing) {
+            self.suspicion = true;
+        }
+    }
+
+    /// The monitor was told that its clock jumped.
+    pub(crate) fn clock_jump(&mut self, clock: Instant) {
+        self.evidence.iter_mut().flatten().for_each(|line| line.void(clock));
+        self.suspicion = false;
+    }
+
+    /// A reading was given to the monitor that it had asked for at `asked`.
+    pub(crate) fn reading(
+        &mut self,
+        scene: Scene<'_>,
+        call: CallId,
+        asked: Duration,
+        reading: &Result<Placement, MoveError>,
+    ) {
+        let counts = self.reads.take_if(|reads| *reads == call).is_some();
+        let Some(placement) = reading.as_ref().ok().filter(|_| counts) else { return };
+        self.free = match (placement, self.free) {
+            (Placement::Free, Some((first, _))) => Some((first, asked)),
+            (Placement::Free, None) => Some((asked, asked)),
+            (_, _) => None,
+        };
+        self.transition = match placement {
+            Placement::Transition { .. } => self.transition.or(Some(scene.now)),
+            Placement::Held { .. } | Placement::Free | Placement::Stranger { .. } | Placement::Split { .. } => None,
+        };
+        if let Some(moving) = &mut self.moving {
+            let over = |(_, token): &&(usize, Token)| placement.token() != Some(token);
+            let over: Vec<_> = moving.taken.iter().filter(over).map(|(_, token)| (token.clone(), scene.now)).collect();
+            self.superseded.extend(over);
+            moving.leaving |= matches!(placement, Placement::Transition { .. });
+        }
+        if let Some(moving) = &mut self.moving {
+            let holder = placement.holder().map(number);
+            moving.landed = match (holder, moving.landed) {
+                (Some(node), Some((landed, at))) if landed == node => Some((landed, at)),
+                (Some(node), _) => Some((node, scene.clock)),
+                (None, landed) => landed,
+            };
+            if holder == Some(moving.to) {
+                moving.tried.push(moving.to);
+            }
+            // What this move has brought there itself, it may take away again.
+            moving.taken.retain(|(node, _)| holder != Some(*node) || !moving.tried.contains(node));
+            if *placement == Placement::Free {
+                moving.taken.clear();
+            }
+        }
+        self.reading = Some(placement.clone());
+    }
+
+    /// An operator's word reached the monitor.
+    pub(crate) fn paused(&mut self, until: Option<Duration>) {
+        self.brakes.paused = Some(until);
+    }
+
+    pub(crate) fn resumed(&mut self) {
+        self.brakes.paused = None;
+        self.brakes.moves.clear();
+    }
+
+    pub(crate) fn acknowledged(&mut self) {
+        self.brakes.moves.clear();
+    }
+
+    pub(crate) fn drained(&mut self, node: usize, drained: bool) {
+        self.brakes.drained[node] = drained;
+    }
+
+    pub(crate) fn is_drained(&self, node: usize) -> bool {
+        self.brakes.drained[node]
+    }
+
+    pub(crate) fn ordered_to_move(&mut self, force: bool) {
+        self.forces = force;
+    }
+
+    pub(crate) fn told_to_stop(&mut self) {
+        self.stopping = true;
+    }
+
+    fn is_paused(&self, now: Duration) -> bool {
+        self.brakes.paused.is_some_and(|until| until.is_none_or(|until| now < until))
+    }
+
+    /// Checks what the monitor says.
+    pub(crate) fn event(&mut self, scene: Scene<'_>, event: &EventKind) {
+        #[allow(clippy::wildcard_enum_match_arm, reason = "most events say nothing that could be judged")]
+        match event {
+            EventKind::HolderChanged { to, .. } => {
+                self.holder = to.as_ref().map(number);
+                self.suspicion = false;
+            }
+            EventKind::NodeCameUp { node } => self.up[number(node)] = true,
+            EventKind::NodeBecameUnknown { node } => {
+                self.up[number(node)] = false;
+                self.evidence[number(node)].iter_mut().for_each(|line| line.void(scene.clock));
+            }
+            EventKind::NodeWentDown { node, .. } => {
+                if std::mem::take(&mut self.up[number(node)]) {
+                    self.downs[number(node)].push(scene.now);
+                }
+            }
+            EventKind::NodeUndrained { node } => self.brakes.drained[number(node)] = false,
+            EventKind::CandidateNotReady { node, .. } => self.unready[number(node)] = true,
+            EventKind::CandidateReady { node } => self.unready[number(node)] = false,
+            EventKind::MoveStarted { id, from, to, cause, .. } => {
+                self.start_move(scene, *id, *cause, from.as_ref().map(number), number(to));
+            }
+            EventKind::MoveRetargeted { to, .. } => self.retarget(scene, number(to)),
+            EventKind::StepFinished { step, .. } if *step != Step::Verify => self.count(scene.now),
+            EventKind::VerificationFailed { .. } => {
+                if let Some(moving) = &mut self.moving {
+                    moving.verification_failed = true;
+                    // It may take the address on from where it is.
+                    moving.acted = true;
+                }
+            }
+            EventKind::MoveFinished(receipt) => self.finish_move(scene, receipt),
+            EventKind::MoveFailed { unchanged, .. } => {
+                if *unchanged && self.moving.as_ref().is_some_and(|moving| moving.counted) {
+                    self.breaks(|| {
+                        "rule 7: a move past its point of no return ends as if it had changed nothing".into()
+                    });
+                }
+                self.end_move(scene.now);
+            }
+            EventKind::FloatingIpStuck { .. } => {
+                if let Some(moving) = &mut self.moving {
+                    moving.tried.clear();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The present move has changed something.
+    fn count(&mut self, now: Duration) {
+        if let Some(moving) = &mut self.moving
+            && !moving.counted
+        {
+            moving.counted = true;
+            if !matches!(moving.cause, Cause::Switchover | Cause::Drain) {
+                self.brakes.moves.push(now);
+            }
+        }
+    }
+
+    /// A read of the provider begins.
+    pub(crate) fn locate(&mut self, now: Duration, call: CallId) {
+        self.reads = Some(call);
+        self.call(now);
+    }
+
+    /// A call of the monitor to the provider.
+    pub(crate) fn call(&mut self, now: Duration) {
+        const BUSY: usize = 160;
+        while self.calls.front().is_some_and(|at| now - *at > Duration::from_secs(10)) {
+            self.calls.pop_front();
+        }
+        self.calls.push_back(now);
+        if self.calls.len() == BUSY {
+            self.breaks(|| format!("{BUSY} calls within ten seconds"));
+        }
+    }
+
+    /// The reply to a request was given to the monitor.
+    pub(crate) fn reply(&mut self, now: Duration, call: CallId, reply: &Result<Accepted, MoveError>) {
+        // What was asked for before says nothing about what this request has done.
+        self.reads = None;
+        if self.on_the_wire == Some(call) {
+            self.on_the_wire = None;
+        }
+        if self.repairing.take_if(|repairing| *repairing == call).is_some() {
+            return;
+        }
+        let changed = reply.as_ref().map_or_else(MoveError::may_have_changed, |_| true);
+        if let Some(moving) = &mut self.moving {
+            moving.acted |= changed;
+            moving.taken.extend(moving.taking.take().filter(|_| changed));
+            if reply.is_ok() && moving.claimed && !moving.tried.contains(&moving.to) {
+                moving.tried.push(moving.to);
+            }
+        }
+        if reply.is_ok() && self.moving.is_some() {
+            self.count(now);
+        }
+    }
+
+    /// Which subject a probe is about.
+    pub(crate) fn subject_of(&self, via: Via, node: Option<&NodeId>) -> usize {
+        match via {
+            Via::Direct => node.map_or(0, number),
+            Via::Floating => self.evidence.len() - 1,
+        }
+    }
+}

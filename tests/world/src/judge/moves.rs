@@ -1,0 +1,189 @@
+//! Whether a move may start, go elsewhere, and end as it does.
+
+use std::time::{Duration, Instant};
+
+use floatip_core::{Cause, MoveId, Receipt, Strategy, Verification};
+
+use super::{AGREEMENT, Judge, Moving, Scene, number};
+use crate::evidence::Evidence;
+
+impl Judge {
+    pub(super) fn start_move(&mut self, scene: Scene<'_>, id: MoveId, cause: Cause, from: Option<usize>, to: usize) {
+        self.moves += 1;
+        self.reads = None;
+        if let Some(moving) = &self.moving {
+            let before = moving.id;
+            self.breaks(|| format!("move {id} starts while move {before} is in flight"));
+        }
+        let forced = cause == Cause::Switchover && std::mem::take(&mut self.forces);
+        let planned = matches!(cause, Cause::Switchover | Cause::Drain);
+        if self.is_paused(scene.now) && !forced {
+            self.breaks(|| format!("a {cause:?} starts although it is paused"));
+        }
+        if self.brakes.drained[to] && !forced {
+            self.breaks(|| format!("a {cause:?} starts towards node {to}, which is drained"));
+        }
+        if !forced && !self.subject(to).iter().all(|line| line.may_be_up(scene.clock, &scene.shape.health)) {
+            self.breaks(|| format!("a {cause:?} starts towards node {to}, which is not known to be well"));
+        }
+        if self.unready[to] && !forced {
+            self.breaks(|| format!("a {cause:?} starts towards node {to}, which is not ready"));
+        }
+        if !planned && self.brakes.moves.len() >= scene.shape.max_moves as usize {
+            self.breaks(|| format!("rule 8: one more {cause:?} than may be"));
+        }
+        let mut veto_since = None;
+        match cause {
+            Cause::Failover => veto_since = self.judge_failover(scene, from, to),
+            Cause::Rescue => self.judge_rescue(scene),
+            Cause::Failback => self.judge_failback(scene, from, to),
+            Cause::Drain => {
+                if !from.is_some_and(|from| self.brakes.drained[from]) {
+                    self.breaks(|| format!("the address leaves {from:?}, which is not drained"));
+                }
+            }
+            Cause::Switchover => {}
+        }
+        if self.stopping {
+            self.breaks(|| format!("a {cause:?} starts although the monitor stops"));
+        }
+        self.moving = Some(Moving {
+            id,
+            cause,
+            from,
+            to,
+            since: scene.now,
+            since_clock: scene.clock,
+            forced,
+            acted: false,
+            leaving: false,
+            counted: false,
+            claimed: false,
+            landed: None,
+            tried: Vec::new(),
+            verification_failed: false,
+            taken: Vec::new(),
+            taking: None,
+            veto_since,
+        });
+    }
+
+    /// Gives back since when an answer through the address would be a veto.
+    fn judge_failover(&mut self, scene: Scene<'_>, from: Option<usize>, to: usize) -> Option<Instant> {
+        let health = &scene.shape.health;
+        let Some(from) = from else {
+            self.breaks(|| "a failover from nobody".into());
+            return None;
+        };
+        let failing = |line: &&Evidence| line.is_failing(scene.clock, health);
+        let mut down: Vec<&Evidence> =
+            self.subject(from).iter().filter(|line| line.is_down(scene.clock, health)).collect();
+        // A check that is down and answers again stays down until `rise`; meanwhile another one may begin to fail.
+        if down.is_empty() && scene.shape.checks > 1 {
+            down = self.subject(from).iter().filter(failing).collect();
+        }
+        let Some(since) = down.iter().filter_map(|line| line.newest_failure()).max() else {
+            let known = format!("{:?}", self.subject(from));
+            self.breaks(|| format!("rules 3 and 5: a failover from node {from}, which is not known down: {known}"));
+            return None;
+        };
+        if !self.subject(to).iter().all(|line| line.is_healthy_since(since)) {
+            self.breaks(|| {
+                format!("rule 1: a failover to node {to} without an answer as fresh as the failure of {from}")
+            });
+        }
+        if self.address().iter().all(|line| line.is_healthy_since(since)) {
+            self.breaks(|| format!("rule 3: a failover from node {from}, which serves through the address"));
+        }
+        if self.suspicion {
+            self.breaks(|| "rule 5: a failover while every node fails".into());
+        }
+        let failed = self.address().iter().any(|line| line.newest_failure().is_some_and(|failure| failure >= since));
+        Some(since).filter(|_| self.served && !failed)
+    }
+
+    fn judge_rescue(&mut self, scene: Scene<'_>) {
+        let free = self.free.is_some_and(|(first, newest)| newest >= first + AGREEMENT);
+        let stalled = self.transition.is_some_and(|since| scene.now >= since + scene.shape.patience);
+        if !free && !stalled {
+            let (reading, row) = (self.reading.clone(), self.free);
+            self.breaks(|| format!("rule 4: a rescue after {reading:?} and free readings {row:?}"));
+        }
+    }
+
+    fn judge_failback(&mut self, scene: Scene<'_>, from: Option<usize>, to: usize) {
+        let shape = scene.shape;
+        let Some(after) = shape.failback else { return self.breaks(|| "rule 3: a failback that nobody wants".into()) };
+        if from.is_none_or(|from| from <= to) {
+            self.breaks(|| format!("rule 3: a failback from {from:?} to {to}"));
+        }
+        if scene.now < after {
+            self.breaks(|| format!("a failback {:?} after the start of the world", scene.now));
+        }
+        let flap_window = Duration::from_secs(600);
+        let downs = self.downs[to].iter().filter(|down| scene.now - **down < flap_window).count();
+        if downs >= 2 {
+            self.breaks(|| format!("a failback to node {to}, which went down {downs} times lately"));
+        }
+        if self.last_end.is_some_and(|end| scene.now < end + shape.cooldown) {
+            self.breaks(|| "rule 8: a failback within the cool-down".into());
+        }
+        if self.downs[to].last().is_some_and(|down| scene.now < *down + after) {
+            self.breaks(|| format!("a failback to node {to}, which has not been well for {after:?}"));
+        }
+    }
+
+    pub(super) fn retarget(&mut self, scene: Scene<'_>, to: usize) {
+        let Some(moving) = &mut self.moving else { return };
+        moving.to = to;
+        let verifies = std::mem::take(&mut moving.verification_failed);
+        let (again, forced) = (moving.tried.contains(&to), moving.forced);
+        if verifies {
+            self.reads = None;
+        }
+        if verifies && again {
+            self.breaks(|| format!("rule 9: after a failed verification back to node {to}"));
+        }
+        let down = self.subject(to).iter().any(|line| line.is_down(scene.clock, &scene.shape.health));
+        if verifies && down {
+            self.breaks(|| format!("rule 9: after a failed verification on to node {to}, which is down"));
+        }
+        if verifies && forced {
+            self.breaks(|| format!("a forced move goes on to node {to}"));
+        }
+    }
+
+    pub(super) fn finish_move(&mut self, scene: Scene<'_>, receipt: &Receipt) {
+        let Some(moving) = &self.moving else {
+            return self.breaks(|| "a move ends that never started".into());
+        };
+        let (to, since) = (number(&receipt.to), moving.since);
+        let landed = moving.landed.filter(|(node, _)| *node == to).map(|(_, at)| at);
+        // A stale reading shows what was true so long ago.
+        let stale = Duration::from_secs(9);
+        if !scene.provider.held_since(to, since.saturating_sub(stale)) {
+            self.breaks(|| format!("rule 6: says that node {to} got the address, which never had it"));
+        }
+        if landed.is_none() {
+            self.breaks(|| format!("rule 6: ends a move to node {to} that no reading has confirmed"));
+        }
+        let verified = receipt.verification == Verification::Verified;
+        if verified && !landed.is_some_and(|at| self.address().iter().all(|line| line.answered_since(at))) {
+            self.breaks(|| format!("rule 9: calls a move to node {to} verified that is not"));
+        }
+        self.end_move(scene.now);
+    }
+
+    pub(super) fn end_move(&mut self, now: Duration) {
+        self.moving = None;
+        self.last_end = Some(now);
+    }
+
+    /// What a request of a mover of `strategy` may rely on.
+    pub(super) fn takes_over(strategy: Strategy) -> bool {
+        match strategy {
+            Strategy::Overwrite => true,
+            Strategy::ReleaseFirst => false,
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! Small sabotages of the engine, each of which breaks a rule: the world must catch every one.
+
+/// One edit of one file of floatip-core.
+#[derive(Debug, Clone, Copy)]
+pub struct Sabotage {
+    /// What is wrong with the engine afterwards.
+    pub what: &'static str,
+    /// The file, below `floatip-core/src/engine`.
+    pub file: &'static str,
+    /// What is replaced; it stands there exactly once.
+    pub find: &'static str,
+    /// What it is replaced with.
+    pub with: &'static str,
+}
+
+impl Sabotage {
+    /// The source with the edit made.
+    ///
+    /// # Errors
+    /// If what is to be replaced does not stand there exactly once.
+    pub fn applied_to(&self, source: &str) -> Result<String, String> {
+        match source.matches(self.find).count() {
+            1 => Ok(source.replacen(self.find, self.with, 1)),
+            count => Err(format!("{}: {}: {:?} stands there {count} times", self.what, self.file, self.find)),
+        }
+    }
+}
+
+const fn sabotage(what: &'static str, file: &'static str, find: &'static str, with: &'static str) -> Sabotage {
+    Sabotage { what, file, find, with }
+}
+
+/// All of them.
+pub const SABOTAGES: &[Sabotage] = &[
+    sabotage(
+        "an error of the prober counts as a failure",
+        "watch.rs",
+        "line.track.end_without_verdict(id);",
+        "line.track.end(id, started, &Verdict::unhealthy(crate::probe::Reason::Refused), false);",
+    ),
+    sabotage(
+        "a node is down one failure too early",
+        "track.rs",
+        "if self.failures.len() >= self.settings.fall as usize {",
+        "if self.failures.len() + 1 >= self.settings.fall as usize {",
+    ),
+    sabotage(
+        "a healthy verdict cancels no earlier failures",
+        "track.rs",
+        "self.failures.retain(|failure| *failure > started);",
+        "",
+    ),
+    sabotage(
+        "a failure counts although a later probe was answered",
+        "track.rs",
+        "if self.newest_healthy.is_some_and(|healthy| healthy >= started) {\n            return;\n        }",
+        "",
+    ),
+    sabotage(
+        "verdicts never become too old",
+        "track.rs",
+        "self.expiry().is_some_and(|expiry| now > expiry)",
+        "self.expiry().is_some_and(|expiry| now > expiry + std::time::Duration::from_secs(3600))",
+    ),
+    sabotage(
+        "a suspect node is probed no faster",
+        "track.rs",
+        "self.next_on_grid(latest) } else { latest + self.settings.fast_interval }",
+        "self.next_on_grid(latest) } else { latest + self.settings.interval }",
+    ),
+    sabotage(
+        "a probe that hangs is waited for before the next",
+        "track.rs",
+        "Health::Healthy => self.failures.is_empty() && self.outstanding.is_empty(),",
+        "Health::Healthy => self.failures.is_empty(),",
+    ),
+    sabotage(
+        "a dead holder is probed on while evidence as fresh as its last failure is on its way",
+        "watch.rs",
+        "watched.health == Health::Unhealthy && in_step.any(",
+        "false && in_step.any(",
+    ),
+    sabotage(
+        "rule 1: an older answer of a candidate is good enough",
+        "decision.rs",
+        "match self.watch.evidence(Subject::Node(node), since) {",
+        "match self.watch.evidence(Subject::Node(node), since - Duration::from_secs(5)) {",
+    ),
+    sabotage(
+        "rule 3: an answer through the address is no veto",
+        "decision.rs",
+        "Evidence::Healthy => return self.set_hold(Hold::Serving),",
+        "Evidence::Healthy => {}",
+    ),
+    sabotage(
+        "rule 3: an answer through the address that is on its way is not waited for",
+        "decision.rs",
+        "Evidence::Pending => return,",
+        "Evidence::Pending => {}",
+    ),
+    sabotage(
+        "rule 4: one free reading is proof",
+        "reader.rs",
+        "self.free.is_some_and(|(first, newest)| newest >= first + AGREEMENT)",
+        "self.free.is_some()",
+    ),
+    sabotage(
+        "rule 4: a move claims after one free reading",
+        "moving/mod.rs",
+        "if moving.released || moving.committed || self.reader.agreed_free() {",
+        "if true {",
+    ),
+    sabotage(
+        "rule 4: a reading that shows a superseded token is believed",
+        "reader.rs",
+        "self.retired.iter().any(|(retired, at)| retired == token && now < *at + RETIREMENT)",
+        "self.retired.iter().any(|(retired, at)| false && retired == token && now < *at + RETIREMENT)",
+    ),
+    sabotage(
+        "rule 4: an address that hangs on its way is rescued at once",
+        "decision.rs",
+        "if since.is_some_and(|since| now >= since + self.settings.policy.release_timeout) {",
+        "if since.is_some() {",
+    ),
+    sabotage(
+        "rule 5: the monitor never suspects itself",
+        "watch.rs",
+        "if self.lacks_witness || all_fail || alone {",
+        "if self.lacks_witness {",
+    ),
+    sabotage(
+        "rule 5: failures from before another node answered still count",
+        "watch.rs",
+        "if Some(other) == holder || self.first_failure(other).is_some() {",
+        "if Some(other) != holder && self.first_failure(other).is_some() {",
+    ),
+    sabotage(
+        "rule 6: requests are sent without a lease",
+        "mod.rs",
+        "!self.settings.leased || self.lease_until.is_some_and(",
+        "true || self.lease_until.is_some_and(",
+    ),
+    sabotage(
+        "rule 6: a request is sent although the lease may end before its reply",
+        "mod.rs",
+        "until > now + call + LEASE_MARGIN",
+        "until > now + (call + LEASE_MARGIN) * 0",
+    ),
+    sabotage(
+        "rule 6: the lease ends later than it was granted",
+        "mod.rs",
+        "self.lease_until = Some(asked + grant.valid_for);",
+        "self.lease_until = Some(asked + grant.valid_for * 2);",
+    ),
+    sabotage(
+        "rule 6: an address that was assigned anew is taken again",
+        "moving/mod.rs",
+        "if anew && (moving.committed || moving.sent.is_some()) {",
+        "if false && anew && (moving.committed || moving.sent.is_some()) {",
+    ),
+    sabotage(
+        "rule 6: a reading from before the move counts",
+        "decision.rs",
+        "self.reader.abandon();\n        self.moving = Some(Move::new(",
+        "self.moving = Some(Move::new(",
+    ),
+    sabotage(
+        "rule 7: a holder that recovers does not cancel the move",
+        "moving/mod.rs",
+        "} else if holder == Some(Health::Healthy) {",
+        "} else if holder == Some(Health::Healthy) && false {",
+    ),
+    sabotage(
+        "rule 5: a move whose reasons have become void goes on",
+        "moving/mod.rs",
+        "} else if holder == Some(Health::Unknown) {",
+        "} else if holder == Some(Health::Unknown) && false {",
+    ),
+    sabotage(
+        "rule 7: there is no point of no return",
+        "moving/ending.rs",
+        "if !std::mem::replace(&mut moving.committed, true) {",
+        "if !moving.committed {",
+    ),
+    sabotage(
+        "rule 7: a move that is stuck is not tried again",
+        "moving/ending.rs",
+        "moving.retry_at = Some(now + wait);",
+        "moving.retry_at = Some(now + wait * 10_000);",
+    ),
+    sabotage(
+        "rule 7: a release that hangs is not forced",
+        "moving/mod.rs",
+        "if mode == ReleaseMode::Graceful && may && (down || moving.forced || !served) {",
+        "if false && mode == ReleaseMode::Graceful && may && (down || moving.forced || !served) {",
+    ),
+    sabotage(
+        "rule 7: a free address is forgotten",
+        "decision.rs",
+        "if self.reader.agreed_free() {\n                    self.rescue(now);",
+        "if false && self.reader.agreed_free() {\n                    self.rescue(now);",
+    ),
+    sabotage(
+        "rule 7: the address lands on its target although that has died",
+        "moving/mod.rs",
+        "let well = moving.forced || self.watch.health(moving.to) != Health::Unhealthy;",
+        "let well = moving.forced || self.watch.health(moving.to) != Health::Unhealthy || true;",
+    ),
+    sabotage("rule 8: moves are not counted", "moving/ending.rs", "self.budget.spend(now);", ""),
+    sabotage(
+        "rule 8: the count of moves does not survive a restart",
+        "mod.rs",
+        "budget: Budget::from_ages(now, &remembered.move_ages),",
+        "budget: Budget::default(),",
+    ),
+    sabotage(
+        "rule 8: the cool-down is forgotten",
+        "decision.rs",
+        "cooled.max(healthy_since + after)",
+        "cooled.min(healthy_since + after)",
+    ),
+    sabotage(
+        "rule 9: a move is verified without an answer through the address",
+        "moving/ending.rs",
+        "if self.watch.evidence(Subject::Address, since) == Evidence::Healthy {",
+        "if self.watch.evidence(Subject::Address, since) != Evidence::Failed {",
+    ),
+    sabotage(
+        "rule 9: a failed verification goes back to where the address has been",
+        "moving/ending.rs",
+        "let except: Vec<_> = moving.tried.iter().copied().chain([moving.to]).collect();",
+        "let except: Vec<_> = vec![moving.to];",
+    ),
+    sabotage(
+        "rule 9: a failed verification goes on to a node of which nothing is known",
+        "decision.rs",
+        "self.watch.health(**node) == Health::Healthy && self.may_hold(**node)",
+        "self.watch.health(**node) != Health::Unhealthy && self.may_hold(**node)",
+    ),
+    sabotage(
+        "rule 10: readings during a move are rare",
+        "mod.rs",
+        "(waited / 25).clamp(Duration::from_millis(100), Duration::from_secs(1))",
+        "(waited / 25).clamp(Duration::from_millis(1500), Duration::from_secs(2))",
+    ),
+    sabotage("verdicts from before a jump of the clock count", "mod.rs", "self.watch.void_all(now);", ""),
+    sabotage(
+        "the lease outlives a jump of the clock",
+        "mod.rs",
+        "self.lose_lease();\n        self.jumped = Some(now);",
+        "self.jumped = Some(now);",
+    ),
+    sabotage(
+        "a grant that was asked for before a jump of the clock is believed",
+        "mod.rs",
+        "Some(_) if self.jumped.is_some_and(|jumped| asked <= jumped) => {}",
+        "",
+    ),
+    sabotage(
+        "a pause is overlooked",
+        "decision.rs",
+        "if self.stopping || self.pause.is_some() || self.frozen || self.hold_off.is_some()",
+        "if self.stopping || self.frozen || self.hold_off.is_some()",
+    ),
+    sabotage(
+        "a pause does not survive a restart",
+        "brakes.rs",
+        "durable.paused.then(||",
+        "(durable.paused && false).then(||",
+    ),
+    sabotage(
+        "a pause does not cancel a move that has changed nothing",
+        "brakes.rs",
+        "self.cancel_voluntary(now, \"an operator paused it\");",
+        "",
+    ),
+    sabotage(
+        "a stopping monitor begins moves",
+        "decision.rs",
+        "if self.stopping || self.pause.is_some() || self.frozen || self.hold_off.is_some()",
+        "if self.pause.is_some() || self.frozen || self.hold_off.is_some()",
+    ),
+    sabotage(
+        "a move that fails is begun again at once",
+        "decision.rs",
+        "|| self.frozen || self.hold_off.is_some() || !self.may_request",
+        "|| self.frozen || !self.may_request",
+    ),
+    sabotage(
+        "a drained node is a candidate",
+        "decision.rs",
+        "self.impossible[node].is_none() && !self.drained[node]",
+        "self.impossible[node].is_none()",
+    ),
+    sabotage(
+        "a node that is not ready is a candidate",
+        "decision.rs",
+        "self.impossible[node].is_none() && !self.drained[node]",
+        "!self.drained[node]",
+    ),
+    sabotage(
+        "a failback does not wait until the node has been well for long enough",
+        "decision.rs",
+        "Failback::After(after) => after,\n        };",
+        "Failback::After(_) => Duration::ZERO,\n        };",
+    ),
+    sabotage(
+        "a failback goes to a node that flaps",
+        "decision.rs",
+        "&& self.may_hold(*node)).find(calm)",
+        "&& self.may_hold(*node)).find(|node| calm(node) || true)",
+    ),
+    sabotage(
+        "a claim that is left unsettled is not repaired",
+        "observation.rs",
+        "if due && self.moving.is_none() && !self.stopping && self.may_request(now, 0) {",
+        "if false && due && self.moving.is_none() && !self.stopping && self.may_request(now, 0) {",
+    ),
+    sabotage(
+        "a request is sent while a repair is on the wire",
+        "moving/request.rs",
+        "if repairs || !self.may_request(now, mover) {",
+        "if (repairs && false) || !self.may_request(now, mover) {",
+    ),
+    sabotage(
+        "an operator who waits for a move that is stuck is not answered",
+        "moving/ending.rs",
+        "let (id, asked_by) = (moving.id, moving.asked_by.take());",
+        "let (id, asked_by) = (moving.id, moving.asked_by.take().filter(|_| false));",
+    ),
+];

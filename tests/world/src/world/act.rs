@@ -1,0 +1,267 @@
+//! What a monitor's actions bring about.
+
+use std::time::{Duration, Instant};
+
+use floatip_core::engine::{Action, CallId};
+use floatip_core::{Command, MoveError, Reason, Verdict, Via};
+
+use super::{CALL_TIMEOUT, Coming, OnItsWay, Request, World, no_reply};
+use crate::judge::number;
+use crate::monitor::Input;
+use crate::network::Path;
+use crate::server::Condition;
+use crate::trouble::{Call, CallFault, StoreFault};
+
+const MS: Duration = Duration::from_millis(1);
+
+impl World {
+    pub(super) fn act(&mut self, monitor: usize, action: Action) {
+        match action {
+            Action::Probe { id, at, check, node, via } => {
+                let subject = self.monitors[monitor].judge.subject_of(via, node.as_ref());
+                self.trace.mark([self.now.as_nanos() as u64, id, subject as u64, 7]);
+                self.monitors[monitor].probes.insert(id, (subject, check));
+                let (after, result) = self.probe(monitor, via, subject);
+                let input = Input::Verdict { probe: id, started: at, result };
+                let life = self.monitors[monitor].life;
+                self.later(after, Coming::Input { monitor, life, input });
+            }
+            Action::ProbeWitness { .. } => {
+                self.break_rule(&format!("m{monitor}: a witness is probed, and there is none"))
+            }
+            Action::DropProbe { id } => drop(self.monitors[monitor].probes.remove(&id)),
+            Action::Locate { call, .. } => self.locate(monitor, call),
+            Action::Release { call, seen, mode, .. } => {
+                self.tell(format_args!("m{monitor}: release {call} {mode:?}, seen {seen:?}"));
+                self.judge(monitor, |judge, scene| judge.release(scene, call, &seen));
+                self.request(monitor, call, Call::Release, Request::Release { seen, mode });
+            }
+            Action::Claim { call, to, seen, .. } => {
+                self.tell(format_args!("m{monitor}: claim {call} for {to}, seen {seen:?}"));
+                let to = number(&to);
+                self.judge(monitor, |judge, scene| judge.claim(scene, call, to, &seen));
+                self.request(monitor, call, Call::Claim, Request::Claim { to, seen });
+            }
+            Action::Ready { call, node, .. } => self.ask_ready(monitor, call, number(&node)),
+            Action::Answer { command, result } => {
+                self.tell(format_args!("m{monitor}: answer {command}: {result:?}"));
+                let asked = &mut self.monitors[monitor].asked;
+                match asked.iter().position(|open| *open == command) {
+                    Some(open) => drop(asked.swap_remove(open)),
+                    None => self.break_rule(&format!("m{monitor}: answers command {command}, which is not open")),
+                }
+            }
+            Action::Save(durable) => self.monitors[monitor].durable = Some((self.now, durable)),
+        }
+    }
+
+    /// What one probe finds, and after how long. It tells what is true when it begins.
+    fn probe(&mut self, monitor: usize, via: Via, subject: usize) -> (Duration, Result<Verdict, String>) {
+        let timeout = self.plan.shape.health.timeout;
+        let hangs = (timeout, Ok(Verdict::unhealthy(Reason::TimedOut { stage: "connect".into() })));
+        let network = &self.monitors[monitor].network;
+        let (node, path) = match via {
+            Via::Direct => (subject, Path::Direct(subject)),
+            Via::Floating => match self.provider.serving() {
+                Some(node) => (node, Path::Floating(node)),
+                None => return hangs,
+            },
+        };
+        if network.is_cut(Path::Prober(node), self.now) {
+            return (MS, Err("no socket".into()));
+        }
+        let server = self.servers[node];
+        if network.is_cut(path, self.now) || via == Via::Floating && server.mute {
+            return hangs;
+        }
+        let quick = MS * self.rng.u32(1..20);
+        match server.condition {
+            Condition::Well { latency } if latency < timeout => (latency, Ok(Verdict::healthy())),
+            Condition::Lossy { percent } if self.rng.u8(..100) >= percent => (quick, Ok(Verdict::healthy())),
+            Condition::Well { .. } | Condition::Lossy { .. } | Condition::Hangs => hangs,
+            Condition::Refuses => (quick, Ok(Verdict::unhealthy(Reason::Refused))),
+            Condition::Terminated => match via {
+                Via::Direct => (quick, Ok(Verdict::unhealthy(Reason::Refused).conclusive())),
+                Via::Floating => hangs,
+            },
+        }
+    }
+
+    /// One way to the provider, or back: half of the latency, give or take.
+    fn way(&mut self) -> Duration {
+        self.plan.shape.latency.mul_f64(0.25 + self.rng.f64() / 2.0)
+    }
+
+    fn fault(&mut self, monitor: usize, call: Call) -> Option<CallFault> {
+        let lost = self.monitors[monitor].network.is_cut(Path::Provider, self.now);
+        if lost { Some(CallFault::RequestLost) } else { self.monitors[monitor].fault(call) }
+    }
+
+    fn locate(&mut self, monitor: usize, call: CallId) {
+        self.monitors[monitor].judge.locate(self.now, call);
+        let life = self.monitors[monitor].life;
+        if self.burns(monitor) {
+            return;
+        }
+        let (there, back) = (self.way(), self.way());
+        let (after, reading) = match self.fault(monitor, Call::Locate) {
+            None => {
+                let (asked, arrived) = (self.now, self.now + there);
+                return self.later(there + back, Coming::Reading { monitor, life, call, asked, arrived });
+            }
+            Some(CallFault::RequestLost | CallFault::ReplyLost) => {
+                let error = MoveError::TimedOut { call: "locate", source: "no reply".into() };
+                (CALL_TIMEOUT, Err(error))
+            }
+            Some(fault) => (there + back, Err(refused("locate", fault))),
+        };
+        let input = Input::Reading { call, asked: self.now, reading };
+        self.later(after, Coming::Input { monitor, life, input });
+    }
+
+    fn request(&mut self, monitor: usize, call: CallId, kind: Call, request: Request) {
+        self.monitors[monitor].judge.call(self.now);
+        if self.plan.shape.leased && self.store.holder(self.now) != Some(monitor) {
+            self.break_rule(&format!("rule 6: m{monitor} sends a request without the lease"));
+        }
+        let life = self.monitors[monitor].life;
+        // A fuse may end it before the request leaves, or after.
+        let leaves = self.rng.bool();
+        if !leaves && self.burns(monitor) {
+            return;
+        }
+        let (there, back) = (self.way(), self.way());
+        let mut way = OnItsWay { monitor, life, call, reply: Some(back) };
+        match self.fault(monitor, kind) {
+            None => self.later(there, Coming::Arrival { way, request }),
+            Some(CallFault::ReplyLost) => {
+                way.reply = None;
+                self.later(there, Coming::Arrival { way, request });
+            }
+            Some(CallFault::RequestLost) => {
+                let input = Input::Reply { call, reply: Err(no_reply()) };
+                self.later(CALL_TIMEOUT, Coming::Input { monitor, life, input });
+            }
+            Some(fault) => {
+                let input = Input::Reply { call, reply: Err(refused("request", fault)) };
+                self.later(there + back, Coming::Input { monitor, life, input });
+            }
+        }
+        if leaves {
+            self.burns(monitor);
+        }
+    }
+
+    /// A request reaches the provider, or the mover that looks before it sends.
+    pub(super) fn arrive(&mut self, way: OnItsWay, request: Request) {
+        let strategy = self.plan.shape.strategy;
+        let checked = match &request {
+            Request::Release { seen, mode } => self.provider.check_release(seen, *mode),
+            Request::Claim { to, seen } => self.provider.check_claim(*to, seen, strategy),
+        };
+        match checked {
+            Err(error) => self.answer_to(&way, Err(error)),
+            Ok(()) if self.plan.shape.enforced => self.take_effect(way, request),
+            Ok(()) => {
+                let gap = self.plan.shape.latency.mul_f64(self.rng.f64() / 4.0);
+                self.later(gap, Coming::Effect { way, request });
+            }
+        }
+    }
+
+    pub(super) fn take_effect(&mut self, way: OnItsWay, request: Request) {
+        let alive = self.monitors[way.monitor].life == way.life;
+        if alive && self.plan.shape.leased && self.store.holder(self.now) != Some(way.monitor) {
+            self.break_rule(&format!("rule 6: a request of m{} takes effect without the lease", way.monitor));
+        }
+        let reply = match &request {
+            Request::Release { mode, .. } => self.provider.release(self.now, *mode),
+            Request::Claim { to, seen } => self.provider.claim(self.now, *to, seen),
+        };
+        let truth = self.provider.placement();
+        self.tell(format_args!("the provider: {truth}"));
+        if self.provider.holders() > 1 {
+            self.break_rule("rule 2: the address has two holders");
+        }
+        self.answer_to(&way, reply);
+    }
+
+    fn ask_ready(&mut self, monitor: usize, call: CallId, node: usize) {
+        let life = self.monitors[monitor].life;
+        let (after, answer) = match self.fault(monitor, Call::Ready) {
+            None => (self.way() + self.way(), Ok(self.readiness(node))),
+            Some(CallFault::RequestLost | CallFault::ReplyLost) => {
+                (CALL_TIMEOUT, Err(MoveError::TimedOut { call: "ready", source: "no reply".into() }))
+            }
+            Some(fault) => (self.way(), Err(refused("ready", fault))),
+        };
+        self.later(after, Coming::Input { monitor, life, input: Input::Readiness { call, answer } });
+    }
+
+    pub(super) fn ask_lease(&mut self, monitor: usize, life: u32) {
+        let seat = &self.monitors[monitor];
+        if seat.life != life {
+            return;
+        }
+        if let Some(still) = seat.still {
+            let after = still.until.saturating_sub(self.now) + MS;
+            return self.later(after, Coming::AskLease { monitor, life });
+        }
+        let asked = seat.clock(self.now);
+        let fault = seat.store_fault.filter(|(_, until)| self.now < *until).map(|(fault, _)| fault);
+        let lost = seat.network.is_cut(Path::Store, self.now);
+        let failed = |asked| Input::Grant { asked, grant: Err(()) };
+        match fault {
+            Some(StoreFault::Fails) => self.later(MS, Coming::Input { monitor, life, input: failed(asked) }),
+            Some(StoreFault::RepliesLost) if !lost => {
+                self.store.acquire(self.now, monitor);
+                self.later(CALL_TIMEOUT, Coming::Input { monitor, life, input: failed(asked) });
+            }
+            Some(StoreFault::Hangs | StoreFault::RepliesLost) => {
+                self.later(CALL_TIMEOUT, Coming::Input { monitor, life, input: failed(asked) });
+            }
+            None if lost => self.later(CALL_TIMEOUT, Coming::Input { monitor, life, input: failed(asked) }),
+            None => {
+                let there = self.way();
+                self.later(there, Coming::LeaseAsked { monitor, life, asked });
+            }
+        }
+    }
+
+    pub(super) fn answer_lease(&mut self, monitor: usize, life: u32, asked: Instant) {
+        let grant = self.store.acquire(self.now, monitor);
+        let back = self.way();
+        self.later(back, Coming::Input { monitor, life, input: Input::Grant { asked, grant: Ok(grant) } });
+    }
+
+    pub(super) fn give_command(&mut self, monitor: usize, id: u64, command: Command) {
+        self.tell(format_args!("# an operator tells m{monitor}: {command:?}"));
+        let now = self.now;
+        let judge = &mut self.monitors[monitor].judge;
+        #[allow(clippy::wildcard_enum_match_arm, reason = "the world gives no other command")]
+        match &command {
+            Command::Pause { duration, .. } => judge.paused(duration.map(|lasts| now + lasts)),
+            Command::Resume => judge.resumed(),
+            Command::Acknowledge => judge.acknowledged(),
+            Command::Drain { node } => judge.drained(number(node), true),
+            Command::Undrain { node } => judge.drained(number(node), false),
+            Command::Switchover(switchover) => judge.ordered_to_move(switchover.force),
+            _ => {}
+        }
+        self.monitors[monitor].asked.push(id);
+        self.turn(monitor, |engine, clock| engine.handle_command(clock, id, command));
+    }
+}
+
+/// What the provider says to a call that it does not carry out.
+fn refused(call: &'static str, fault: CallFault) -> MoveError {
+    let (resource, source) = ("the address".to_owned(), "the provider says so".into());
+    match fault {
+        CallFault::Throttled => MoveError::Throttled { call, source },
+        CallFault::Denied => MoveError::Denied { call, resource, source },
+        CallFault::NotFound => MoveError::NotFound { call, resource, source },
+        CallFault::NotYet => MoveError::NotYet { call, resource, source },
+        CallFault::Conflict => MoveError::Conflict { call, resource, source },
+        CallFault::RequestLost | CallFault::ReplyLost => no_reply(),
+    }
+}
