@@ -227,7 +227,13 @@ impl World {
         policy.release_timeout = shape.patience;
         policy.forced_release_timeout = shape.patience * 2;
         policy.claim_timeout = shape.patience;
-        let check = CheckSettings { kind: "tcp", health: shape.health, direct: true, verifies: true };
+        let check = CheckSettings {
+            kind: "tcp",
+            role: floatip_core::Role::Decides,
+            health: shape.health,
+            direct: true,
+            verifies: true,
+        };
         let precondition = if shape.enforced { Precondition::Enforced } else { Precondition::BestEffort };
         let mover =
             Capabilities::new(shape.strategy).can_force(true).call_timeout(CALL_TIMEOUT).precondition(precondition);

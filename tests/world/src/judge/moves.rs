@@ -43,6 +43,7 @@ impl Judge {
                 }
             }
             Cause::Switchover => {}
+            Cause::Restore => self.breaks(|| "rule 3: an address is restored that nobody wants restored".into()),
         }
         if self.stopping {
             self.breaks(|| format!("a {cause:?} starts although the monitor stops"));
