@@ -28,8 +28,9 @@ pub use reader::InstanceStatusReader;
 /// A stop, retirement, reboot or maintenance that EC2 has scheduled is a warning in each of these, until it is completed
 /// or cancelled: time to `drain` the node.
 ///
-/// The checks run once a minute at EC2, so this says little about now: use it beside a check of the service, with
-/// `informational`, or to move at once when an instance is stopped. It says nothing about the floating address.
+/// It corroborates ([`Role::Corroborates`]): EC2's checks run once a minute and say little about now, so that a failed one is
+/// shown beside what other checks find, and moves nothing by itself. That an instance has ended does, at once. It says
+/// nothing about the floating address.
 ///
 /// # Calls
 /// Probes of one [`InstanceStatusReader`] that are begun within 200 ms share one DescribeInstanceStatus of up to 100
@@ -80,11 +81,6 @@ impl HealthProbe for InstanceStatusProbe {
         "ec2-status"
     }
 
-    /// EC2 knows of the machine, not of the service on it.
-    fn role(&self) -> Role {
-        Role::Corroborates
-    }
-
     async fn probe(&self, target: &Target) -> Result<Verdict, ProbeError> {
         let unusable = |what: String, source| ProbeError::Unusable { what, source };
         let Some(instance) = self.instances.get(&target.node) else {
@@ -110,6 +106,11 @@ impl HealthProbe for InstanceStatusProbe {
     /// EC2 speaks about an instance, not about what answers at an address.
     fn runs_through_address(&self) -> bool {
         false
+    }
+
+    /// EC2 is asked, not the node: only the end of an instance counts by itself.
+    fn role(&self) -> Role {
+        Role::Corroborates
     }
 }
 

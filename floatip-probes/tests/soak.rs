@@ -100,7 +100,9 @@ where
 
 async fn web(stream: impl AsyncReadExt + AsyncWriteExt + Unpin) -> std::io::Result<()> {
     let mut stream = stream;
-    stream.read(&mut [0; 1024]).await?;
+    if stream.read(&mut [0; 1024]).await? == 0 {
+        return Ok(());
+    }
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await
 }
 

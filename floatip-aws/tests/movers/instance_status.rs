@@ -187,9 +187,10 @@ async fn a_probe_that_is_dropped_leaves_the_others_their_answer() {
 }
 
 #[tokio::test]
-async fn it_verifies_no_move_and_takes_only_instances() {
+async fn it_corroborates_verifies_no_move_and_takes_only_instances() {
     let (_simulator, ec2) = instant(world()).await;
     assert!(!probe(&ec2, &[("ftp-1", INSTANCE_1)]).runs_through_address());
+    assert_eq!(probe(&ec2, &[("ftp-1", INSTANCE_1)]).role(), floatip_core::Role::Corroborates);
     let nothing: [(NodeId, &str); 0] = [];
     assert!(InstanceStatusProbe::new(ec2.instance_statuses(), nothing).is_err());
     assert!(InstanceStatusProbe::new(ec2.instance_statuses(), [(node("ftp-1"), "eni-1")]).is_err());

@@ -1,8 +1,8 @@
 //! One file a command.
 
 pub(crate) mod check;
-pub(crate) mod history;
 pub(crate) mod discover;
+pub(crate) mod history;
 pub(crate) mod iam_policy;
 pub(crate) mod once;
 pub(crate) mod operate;

@@ -56,9 +56,8 @@ async fn rows(config: &Config) -> Result<Vec<Row>, Failure> {
     // Where EC2 does not answer, every check would wait for it and say so once more.
     let answers = |finding: &Finding| finding.check != CheckId::RoundTrip || finding.status.is_acceptable();
     let answers = reached.iter().all(answers);
-    let row = |floating_ip: Option<Arc<str>>, mover| {
-        move |finding| Row { floating_ip: floating_ip.clone(), mover, finding }
-    };
+    let row =
+        |floating_ip: Option<Arc<str>>, mover| move |finding| Row { floating_ip: floating_ip.clone(), mover, finding };
     let mut rows: Vec<_> = reached.into_iter().map(row(None, None)).collect();
     let mut probes = Probes::new(config).await?;
     for ip in &config.floating_ips {

@@ -7,13 +7,14 @@ use clap::Args as ClapArgs;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use floatip_core::{Check, Host, NodeId, ProbeError, Reason, Target, Verdict, Via, chain};
+use floatip_probes::{FtpProbe, Line};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::cli::ConfigArgs;
-use crate::config::{Config, FloatingIpConfig, Purpose};
+use crate::config::{Config, FloatingIpConfig, ProbeSpec, Purpose};
 use crate::exit::{Failure, Outcome};
 use crate::output;
 use crate::wiring::Probes;
@@ -30,6 +31,9 @@ pub(crate) struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Print what was said in each check of kind "ftp", passwords masked.
+    #[arg(long)]
+    explain: bool,
 }
 
 /// One check, made or to be made.
@@ -39,6 +43,8 @@ struct Subject {
     floating_ip: Option<Arc<str>>,
     check: Check,
     target: Target,
+    /// The check itself, if what is said in it is wanted.
+    explained: Option<FtpProbe>,
 }
 
 impl Subject {
@@ -55,6 +61,7 @@ struct Finding {
     subject: Subject,
     verdict: Result<Verdict, ProbeError>,
     took: Duration,
+    dialogue: Vec<Line>,
 }
 
 pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
@@ -65,12 +72,13 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
     let mut probes = Probes::new(&config).await?;
     let mut subjects = Vec::new();
     for ip in &config.floating_ips {
-        subjects.extend(subjects_of(ip, &probes.checks(ip)?));
+        subjects.extend(subjects_of(ip, &probes.checks(ip)?, &explained(ip, args.explain)?));
     }
     subjects.extend(probes.witnesses(&config)?.into_iter().map(|witness| Subject {
         floating_ip: None,
         target: Target::new(witness.name, witness.host, Via::Direct, witness.health.timeout),
         check: Check::new(witness.probe).health(witness.health),
+        explained: None,
     }));
     let findings = round(subjects).await;
     let slow = slow_checks(&config, &findings);
@@ -78,6 +86,11 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
         let probes: Vec<_> = findings.iter().map(Finding::json).collect();
         output::json(&json!({ "probes": probes, "warnings": slow }))?;
     } else {
+        for finding in findings.iter().filter(|finding| !finding.dialogue.is_empty()) {
+            output::line(format!("{} of {}:", finding.subject.check.probe.kind(), finding.subject.target.host))?;
+            finding.dialogue.iter().try_for_each(output::line)?;
+            output::line("")?;
+        }
         output::line(table(&findings))?;
         for warning in &slow {
             anstream::eprintln!("warning: {warning}");
@@ -93,20 +106,35 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
     Ok(worst.unwrap_or(Outcome::Done))
 }
 
-fn subjects_of(ip: &FloatingIpConfig, checks: &[Check]) -> Vec<Subject> {
-    let subject = |check: &Check, node: &NodeId, host: &Host, via| Subject {
+/// For each probe of a floating IP, the FTP check that is to be explained.
+fn explained(ip: &FloatingIpConfig, wanted: bool) -> Result<Vec<Option<FtpProbe>>, Failure> {
+    let explained = ip.probes.iter().map(|probe| {
+        if let ProbeSpec::Ftp(ftp) = &probe.spec
+            && wanted
+        {
+            return Ok(Some(ftp.build(probe.secret.clone())?));
+        }
+        Ok(None)
+    });
+    explained.collect()
+}
+
+fn subjects_of(ip: &FloatingIpConfig, checks: &[Check], explained: &[Option<FtpProbe>]) -> Vec<Subject> {
+    let checks = || checks.iter().zip(explained);
+    let subject = |(check, explained): (&Check, &Option<FtpProbe>), node: &NodeId, host: &Host, via| Subject {
         floating_ip: Some(ip.floating_ip.name.clone()),
         check: check.clone(),
         target: Target::new(node.clone(), host.clone(), via, check.health.timeout),
+        explained: explained.clone(),
     };
     let mut subjects = Vec::new();
     for node in ip.nodes.iter().map(|node| &node.node) {
-        let direct = checks.iter().filter(|check| check.direct);
+        let direct = checks().filter(|(check, _)| check.direct);
         subjects.extend(direct.map(|check| subject(check, &node.id, &node.host, Via::Direct)));
     }
     if let Some(first) = ip.nodes.first() {
         // Who holds the address only the provider knows: the first node stands in for the name.
-        let through = checks.iter().filter(|check| check.verifies);
+        let through = checks().filter(|(check, _)| check.verifies);
         subjects.extend(through.map(|check| subject(check, &first.node.id, &ip.floating_ip.address, Via::Floating)));
     }
     subjects
@@ -130,10 +158,16 @@ async fn round(subjects: Vec<Subject>) -> Vec<Finding> {
 
 async fn examine(subject: Subject) -> Finding {
     let begun = Instant::now();
-    let answer = timeout(subject.target.timeout + BACKSTOP, subject.check.probe.probe(&subject.target)).await;
-    let verdict =
-        answer.unwrap_or_else(|_| Ok(Verdict::unhealthy(Reason::TimedOut { stage: "the whole check".into() })));
-    Finding { took: begun.elapsed(), subject, verdict }
+    let examination = async {
+        match &subject.explained {
+            Some(ftp) => ftp.explain(&subject.target).await,
+            None => (subject.check.probe.probe(&subject.target).await, Vec::new()),
+        }
+    };
+    let answer = timeout(subject.target.timeout + BACKSTOP, examination).await;
+    let (verdict, dialogue) = answer
+        .unwrap_or_else(|_| (Ok(Verdict::unhealthy(Reason::TimedOut { stage: "the whole check".into() })), Vec::new()));
+    Finding { took: begun.elapsed(), subject, verdict, dialogue }
 }
 
 /// Checks that take longer than the time from one to the next when it matters most.
@@ -196,6 +230,9 @@ impl Finding {
             "result": self.result(),
             "reason": self.detail(),
             "warnings": self.warnings(),
+            "dialogue": self.subject.explained.as_ref().map(|_| {
+                self.dialogue.iter().map(Line::to_string).collect::<Vec<_>>()
+            }),
             "duration_ms": (self.took.as_secs_f64() * 1e6).round() / 1e3,
         })
     }

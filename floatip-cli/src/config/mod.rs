@@ -161,7 +161,8 @@ fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Config> {
     }
     table.finish();
     witness::judge(report, &witnesses, &placed);
-    let floating_ips = placed.into_iter().map(|placed| placed.config).collect();
+    let mut floating_ips: Vec<_> = placed.into_iter().map(|placed| placed.config).collect();
+    advertise(&mut floating_ips);
     Some(Config {
         aws,
         sweep,
@@ -173,6 +174,17 @@ fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Config> {
         floating_ips,
         warnings: Vec::new(),
     })
+}
+
+/// Lets FTP servers name any of the floating addresses to their clients. It is the same for all floating IPs, so that they
+/// go on sharing their probes.
+fn advertise(floating_ips: &mut [FloatingIpConfig]) {
+    let addresses: Vec<_> = floating_ips.iter().filter_map(|ip| ip.floating_ip.address.ip()).collect();
+    for probe in floating_ips.iter_mut().flat_map(|ip| &mut ip.probes) {
+        if let ProbeSpec::Ftp(ftp) = &mut probe.spec {
+            ftp.may_advertise(&addresses);
+        }
+    }
 }
 
 fn compare(report: &Report<'_>, next: &Placed, earlier: &Placed) {

@@ -102,7 +102,7 @@ force_release = false
     assert_eq!((ip.probes[0].direct, ip.probes[0].verify), (true, Some(false)));
     assert_eq!((ip.probes[1].direct, ip.probes[1].verify), (false, None));
     let ProbeSpec::Ftp(ftp) = &ip.probes[0].spec else { panic!("{ip:?}") };
-    assert_eq!((ftp.port.0, &*ftp.username, &ftp.password), (2121, "anonymous", &None));
+    assert_eq!((ftp.port.map(|port| port.0), &*ftp.username, &ftp.password), (Some(2121), "anonymous", &None));
     assert_eq!(ftp.list, probe::Listing::Path("/pub".into()));
     assert_eq!(ip.policy.failback, Failback::After(Duration::from_secs(600)));
     assert_eq!((ip.policy.cooldown, ip.policy.max_moves), (Duration::ZERO, 9));

@@ -51,7 +51,7 @@ fn a_key_of_another_kind_is_shown_with_the_kind_it_belongs_to() {
   --> floatip.toml:17:1
 17 | username = "monitor"
    | ^^^^^^^^
-   = hint: it belongs to kind "ftp" or "http": leave it out, or change `kind`
+   = hint: it belongs to kind "ftp" or "http" or "https": leave it out, or change `kind`
 "#
     ));
 }

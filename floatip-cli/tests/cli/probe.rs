@@ -67,11 +67,26 @@ async fn a_password_is_never_shown_not_even_by_a_server_that_repeats_it() {
         config.replace(&format!("172.16.11.{last}"), &format!("127.0.0.{last}:{port}"))
     });
     let desk = Desk::new(&config.replace("127.0.0.10", "127.0.0.1"));
-    for arguments in [&["probe", "-vv", "-c", "floatip.toml"][..], &["probe", "--json", "-c", "floatip.toml"]] {
+    for arguments in [
+        &["probe", "-vv", "-c", "floatip.toml"][..],
+        &["probe", "--json", "-c", "floatip.toml"],
+        &["probe", "--explain", "-vv", "-c", "floatip.toml"],
+        &["probe", "--explain", "--json", "-c", "floatip.toml"],
+    ] {
         let ended = desk.run(arguments);
         assert_eq!(ended.code, Some(3), "{ended:?}");
         assert!(ended.stdout.contains("login rejected with 530"), "{}", ended.stdout);
         assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
     }
     serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explanation_shows_the_dialogue_with_the_password_masked() {
+    let site = Site::new().await;
+    let ended = site.ask(&["probe", "--explain"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for said in ["-> USER", "-> PASS ***", "<- 230"] {
+        assert!(ended.stdout.contains(said), "{said} is missing in {}", ended.stdout);
+    }
 }

@@ -300,9 +300,8 @@ impl Judge {
                 self.evidence[number(node)].iter_mut().for_each(|line| line.void(scene.clock));
             }
             EventKind::NodeWentDown { node, .. } => {
-                if std::mem::take(&mut self.up[number(node)]) {
-                    self.downs[number(node)].push(scene.now);
-                }
+                let was_up = std::mem::take(&mut self.up[number(node)]);
+                self.downs[number(node)].extend(was_up.then_some(scene.now));
             }
             EventKind::NodeUndrained { node } => self.brakes.drained[number(node)] = false,
             EventKind::CandidateNotReady { node, .. } => self.unready[number(node)] = true,

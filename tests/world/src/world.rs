@@ -246,6 +246,7 @@ impl World {
             witness_quorum: 0,
             policy,
             leased: shape.leased,
+            pre_move: None,
             sweep: Duration::from_secs(10),
             origin,
             seed,

@@ -63,6 +63,7 @@ impl Probe {
 }
 
 /// What a probe does. Two equal ones are one probe, shared by all floating IPs that have it.
+#[allow(clippy::large_enum_variant, reason = "there are as many as probes in a file")]
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum ProbeSpec {
     Ping(PingSpec),

@@ -29,6 +29,7 @@ impl World {
             Action::ProbeWitness { .. } => {
                 self.break_rule(&format!("m{monitor}: a witness is probed, and there is none"))
             }
+            Action::AskHooks { .. } => self.break_rule(&format!("m{monitor}: hooks are asked, and there are none")),
             Action::DropProbe { id } => drop(self.monitors[monitor].probes.remove(&id)),
             Action::Locate { call, .. } => self.locate(monitor, call),
             Action::Release { call, seen, mode, .. } => {
