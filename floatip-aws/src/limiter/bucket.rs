@@ -95,20 +95,24 @@ impl Bucket {
         urgency: Urgency,
     ) -> Result<Instant, Hold> {
         self.forget_kept(now);
-        self.check_pause(now)?;
+        let rested = self.pause.map_or(now, |until| until.max(now));
+        if rested > now + PATIENCE {
+            return Err(Hold::Throttled(rested));
+        }
         let (tokens, kept) = (tokens.min(self.size), self.kept.get(resource));
         let slot = match kept {
             Some((slot, _)) => (*slot).max(now),
             None => {
                 let slot = self.slot(now, tokens - 1 + self.left_for_moves(urgency));
                 // What is routine has no place in the queue: it comes again when there is enough.
-                if urgency == Urgency::Routine && slot > now {
-                    return Err(Hold::Until(slot));
+                if urgency == Urgency::Routine && slot.max(rested) > now {
+                    return Err(Hold::Until(slot.max(rested)));
                 }
                 self.full_at = self.full_at.max(now) + self.refill * tokens;
                 slot
             }
         };
+        let slot = slot.max(rested);
         if slot <= now + PATIENCE {
             self.kept.remove(resource);
             return Ok(slot);
@@ -219,6 +223,18 @@ mod tests {
         }
         let later = now + 2 * S + GRACE + MS;
         assert_eq!(drain(&mut bucket, later, Urgency::Move), 18, "4 s bring 20 tokens, of which two were used");
+    }
+
+    #[test]
+    fn a_request_waits_out_a_short_pause_and_is_refused_in_a_long_one() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        let (mut bucket, now) = bucket("AttachNetworkInterface");
+        bucket.throttled(now, &mut rng);
+        let pause = bucket.pause.unwrap();
+        let slot = bucket.request(now, "a", 1, Urgency::Move).unwrap();
+        assert!(slot >= pause && slot >= now + 200 * MS && slot <= now + PATIENCE, "{:?}", slot - now);
+        bucket.pause = Some(now + PATIENCE + MS);
+        assert_eq!(bucket.request(now, "b", 1, Urgency::Move), Err(Hold::Throttled(now + PATIENCE + MS)));
     }
 
     #[test]
