@@ -88,6 +88,19 @@ impl Provider {
         self.change.as_ref().is_some_and(|change| change.ends.is_none() && !forceable(change))
     }
 
+    /// True if a change is under way that never ends by itself.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.change.is_some_and(|change| change.ends.is_none())
+    }
+
+    /// The node that the address is leaving.
+    pub(crate) fn leaves(&self) -> Option<usize> {
+        self.change.and(self.holders.first()).and_then(|occupant| match occupant {
+            Occupant::Node(node) => Some(*node),
+            Occupant::Stranger => None,
+        })
+    }
+
     pub(crate) fn finish_change(&mut self, at: Duration) {
         if let Some(change) = self.change.take() {
             self.leave(at);

@@ -161,8 +161,8 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "rule 6: a reading from before the move counts",
         "decision.rs",
-        "self.reader.abandon();\n        self.moving = Some(Move::new(",
-        "self.moving = Some(Move::new(",
+        "self.reader.abandon();\n        let base = self.reader.active();",
+        "let base = self.reader.active();",
     ),
     sabotage(
         "rule 7: a holder that recovers does not cancel the move",
@@ -191,8 +191,8 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "rule 7: a release that hangs is not forced",
         "moving/mod.rs",
-        "if mode == ReleaseMode::Graceful && may && (down || moving.forced || !served) {",
-        "if false && mode == ReleaseMode::Graceful && may && (down || moving.forced || !served) {",
+        "if mode == ReleaseMode::Graceful && may && (down || forced) {",
+        "if false && mode == ReleaseMode::Graceful && may && (down || forced) {",
     ),
     sabotage(
         "rule 7: a free address is forgotten",
@@ -259,8 +259,8 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "a pause is overlooked",
         "decision.rs",
-        "if self.stopping || self.pause.is_some() || self.frozen || self.hold_off.is_some()",
-        "if self.stopping || self.frozen || self.hold_off.is_some()",
+        "let reason = if self.pause.is_some() {",
+        "let reason = if self.pause.is_some() && false {",
     ),
     sabotage(
         "a pause does not survive a restart",
@@ -277,26 +277,26 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "a stopping monitor begins moves",
         "decision.rs",
-        "if self.stopping || self.pause.is_some() || self.frozen || self.hold_off.is_some()",
-        "if self.pause.is_some() || self.frozen || self.hold_off.is_some()",
+        "if self.stopping || self.hold_off.is_some() || self.is_held(now, cause, from, to) {",
+        "if self.hold_off.is_some() || self.is_held(now, cause, from, to) {",
     ),
     sabotage(
         "a move that fails is begun again at once",
         "decision.rs",
-        "|| self.frozen || self.hold_off.is_some() || !self.may_request",
-        "|| self.frozen || !self.may_request",
+        "if self.stopping || self.hold_off.is_some() || self.is_held(now, cause, from, to) {",
+        "if self.stopping || self.is_held(now, cause, from, to) {",
     ),
     sabotage(
         "a drained node is a candidate",
         "decision.rs",
-        "self.impossible[node].is_none() && !self.drained[node]",
+        "self.impossible[node].is_none() && !self.is_to_be_left(node)",
         "self.impossible[node].is_none()",
     ),
     sabotage(
         "a node that is not ready is a candidate",
         "decision.rs",
-        "self.impossible[node].is_none() && !self.drained[node]",
-        "!self.drained[node]",
+        "self.impossible[node].is_none() && !self.is_to_be_left(node)",
+        "!self.is_to_be_left(node)",
     ),
     sabotage(
         "a failback does not wait until the node has been well for long enough",
@@ -313,8 +313,8 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "a claim that is left unsettled is not repaired",
         "observation.rs",
-        "if due && self.moving.is_none() && !self.stopping && self.may_request(now, 0) {",
-        "if false && due && self.moving.is_none() && !self.stopping && self.may_request(now, 0) {",
+        "if due && self.moving.is_none() && !self.stopping && self.may_request(now, self.reader.active()) {",
+        "if false && due && self.moving.is_none() && !self.stopping && self.may_request(now, self.reader.active()) {",
     ),
     sabotage(
         "a request is sent while a repair is on the wire",

@@ -27,7 +27,7 @@ impl World {
                 self.later(after, Coming::Input { monitor, life, input });
             }
             Action::ProbeWitness { .. } => {
-                self.break_rule(&format!("m{monitor}: a witness is probed, and there is none"))
+                self.break_rule(&format!("m{monitor}: a witness is probed, and there is none"));
             }
             Action::AskHooks { .. } => self.break_rule(&format!("m{monitor}: hooks are asked, and there are none")),
             Action::DropProbe { id } => drop(self.monitors[monitor].probes.remove(&id)),

@@ -49,14 +49,15 @@ impl World {
             self.provider.unready[node] = false;
         }
         self.agenda.retain(|_, coming| !matches!(coming, super::Coming::Condition { .. } | super::Coming::Cut { .. }));
-        // A graceful release that never ends is overcome by force.
-        self.provider.stuck_releases = if self.rng.u8(..4) == 0 { Stuck::Graceful } else { Stuck::Never };
+        self.provider.stuck_releases = Stuck::Never;
         self.provider.end_staleness();
         // What regularly takes longer than the patience would be given up for ever.
         let most = self.plan.shape.patience.mul_f64(0.75);
         self.provider.release_takes = most.min(self.provider.release_takes);
         self.provider.claim_takes = most.min(self.provider.claim_takes);
-        if self.provider.is_stuck_for_good(self.plan.shape.strategy) {
+        // A release that never ends is overcome by force, if its holder is down.
+        let dead = self.provider.leaves().is_some_and(|node| !self.is_well(node));
+        if self.provider.is_endless() && !dead || self.provider.is_stuck_for_good(self.plan.shape.strategy) {
             self.provider.finish_change(self.now);
         }
         if self.provider.is_on_stranger() {
