@@ -102,7 +102,7 @@ force_release = false
     assert_eq!((ip.probes[0].direct, ip.probes[0].verify), (true, Some(false)));
     assert_eq!((ip.probes[1].direct, ip.probes[1].verify), (false, None));
     let ProbeSpec::Ftp(ftp) = &ip.probes[0].spec else { panic!("{ip:?}") };
-    assert_eq!((ftp.port.map(|port| port.0), &*ftp.username, &ftp.password), (Some(2121), "anonymous", &None));
+    assert_eq!((ftp.port.0, &*ftp.username, &ftp.password), (2121, "anonymous", &None));
     assert_eq!(ftp.list, probe::Listing::Path("/pub".into()));
     assert_eq!(ip.policy.failback, Failback::After(Duration::from_secs(600)));
     assert_eq!((ip.policy.cooldown, ip.policy.max_moves), (Duration::ZERO, 9));
@@ -641,4 +641,22 @@ fn the_status_of_an_instance_takes_an_instance() {
     assert_eq!(parse(&eip).unwrap().warnings, []);
     let found = parse(&format!("{eip}[[floating_ip.probe]]\nkind = \"ec2-status\"\n")).unwrap_err();
     assert!(found[0].message.starts_with("the node \"ftp-2\" has no `instance`"), "{found:?}");
+}
+
+#[test]
+fn the_settings_of_an_ftp_check_are_taken_together_or_refused() {
+    let whole = "kind = \"ftp\"\nretrieve = \"canary.txt\"\nsize = 6\nmode = \"epsv\"\ntls = \"explicit\"\n\
+                 server_name = \"ftp.example.com\"\nkeep_session = true\nfull_every = \"1m\"\n";
+    assert!(parse(&WHOLE.replace("kind = \"ftp\"\n", whole)).is_ok());
+    for (lines, reason) in [
+        ("size = 6", "`size` means nothing without `retrieve`"),
+        ("pin = \"aa\"", "`pin` means nothing without `tls`"),
+        ("full_every = \"1m\"", "`full_every` means nothing without `keep_session`"),
+        ("mode = \"pasive\"", "did you mean \"passive\"?"),
+        ("passive_mismatch = \"fail\"", "there is no answer to a mismatch \"fail\""),
+        ("retrieve = \"x\"\nsha256 = \"aa\"", "64 hexadecimal digits"),
+    ] {
+        let found = faults("kind = \"ftp\"", &format!("kind = \"ftp\"\n{lines}"));
+        assert!(found.iter().any(|fault| fault.contains(reason)), "{lines}: {found:?}");
+    }
 }

@@ -21,7 +21,7 @@ const TABLE: &str = "[[floating_ip.probe]] # kind = \"ftp\"";
 /// A session of FTP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct FtpSpec {
-    pub(crate) port: Option<Port>,
+    pub(crate) port: Port,
     pub(crate) username: String,
     pub(crate) password: Option<PasswordSource>,
     pub(crate) list: Listing,
@@ -59,13 +59,20 @@ impl FtpSpec {
         "full_every",
     ];
 
+    const PORT: Port = Port(21);
+    const IMPLICIT_PORT: Port = Port(990);
     const USERNAME: &str = "anonymous";
     /// What an anonymous login sends where no password is set.
     const PASSWORD: &str = "floatip@";
     const FULL_EVERY: Duration = Duration::from_secs(30);
 
     pub(super) fn read(table: &mut Table<'_>, reading: &mut Reading) -> Self {
-        let port = table.optional("port").map(Spanned::into_inner);
+        depends(table, &["size", "sha256"], "retrieve", "`retrieve = \"canary.txt\"`");
+        depends(table, &["ca_file", "server_name", "pin"], "tls", TlsMode::EXPECTED);
+        depends(table, &["full_every"], "keep_session", "`keep_session = true`");
+        let mode = table.optional::<TlsMode>("tls").map(Spanned::into_inner);
+        let mut port = if mode == Some(TlsMode::Implicit) { Self::IMPLICIT_PORT } else { Self::PORT };
+        table.set("port", &mut port);
         let username = table.optional::<Username>("username");
         if username.is_some() && !table.has("password") {
             table.lacks("password", PasswordSource::EXPECTED);
@@ -94,11 +101,8 @@ impl FtpSpec {
         spec.retrieve = table.optional("retrieve").map(Spanned::into_inner);
         spec.size = table.optional::<u32>("size").map(|size| size.into_inner().into());
         spec.sha256 = table.optional("sha256").map(Spanned::into_inner);
-        depends(table, &["size", "sha256"], "retrieve", "`retrieve = \"canary.txt\"`");
         table.set("store", &mut spec.store);
         table.set("mode", &mut spec.mode);
-        let mode = table.optional::<TlsMode>("tls").map(Spanned::into_inner);
-        depends(table, &["ca_file", "server_name", "pin", "warn_days"], "tls", TlsMode::EXPECTED);
         let settings = tls::settings(table);
         spec.tls = mode.map(|mode| (mode, settings));
         let mut addresses = Addresses(Vec::new());
@@ -106,7 +110,6 @@ impl FtpSpec {
         spec.expect_passive = addresses.0;
         table.set("passive_mismatch", &mut spec.passive_mismatch);
         table.set("keep_session", &mut spec.keep_session);
-        depends(table, &["full_every"], "keep_session", "`keep_session = true`");
         table.set("full_every", &mut spec.full_every);
         spec
     }
@@ -121,12 +124,10 @@ impl FtpSpec {
     pub(crate) fn build(&self, secret: Option<Secret>) -> Result<FtpProbe, SettingError> {
         let secret = secret.unwrap_or_else(|| Secret::new(Self::PASSWORD));
         let mut ftp = FtpProbe::new(&self.username, secret)?
+            .port(self.port.0)?
             .mode(self.mode)
             .expect_passive(self.expect_passive.iter().copied())
             .passive_mismatch(self.passive_mismatch);
-        if let Some(Port(port)) = self.port {
-            ftp = ftp.port(port)?;
-        }
         if let Some((mode, settings)) = &self.tls {
             ftp = ftp.tls(*mode, settings)?;
         }
