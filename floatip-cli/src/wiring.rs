@@ -140,7 +140,11 @@ fn mover(ip: &FloatingIpConfig, mechanism: &Mover, ec2: &Ec2) -> Result<Arc<dyn 
             let nodes =
                 ip.nodes.iter().filter_map(|node| Some((node.node.id.clone(), node.instance.as_ref()?.0.as_str())));
             let mover = EniMover::new(ec2.clone(), &network_interface.0, device_index.0, nodes).map_err(refused)?;
-            Ok(Arc::new(mover))
+            // Another mechanism may take the address off the interface.
+            Ok(Arc::new(match ip.floating_ip.address.ip().filter(|_| !ip.fallbacks.is_empty()) {
+                Some(address) => mover.carries(address),
+                None => mover,
+            }))
         }
         Mover::Eip { allocation, fencing } => {
             let builder = EipMover::builder(ec2.clone(), &allocation.0).fencing(*fencing);
