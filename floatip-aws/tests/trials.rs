@@ -227,7 +227,7 @@ async fn bring(mover: &dyn AddressMover, to: &NodeId, pauses: &mut fastrand::Rng
             Placement::Stranger { .. } => panic!("{seen}"),
         };
         match answer {
-            Ok(_) | Err(MoveError::OutcomeUnknown { .. } | MoveError::NotYet { .. }) => {}
+            Ok(_) | Err(MoveError::OutcomeUnknown { .. } | MoveError::NotYet { .. } | MoveError::Deferred { .. }) => {}
             Err(MoveError::Conflict { .. }) if enforced => return Ended::Conflict,
             Err(MoveError::Conflict { .. }) => conflict = true,
             Err(error) => panic!("{}", floatip_core::chain(&error)),

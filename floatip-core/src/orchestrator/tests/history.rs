@@ -6,6 +6,11 @@ async fn decisions(monitor: &Monitor) -> Vec<Decision> {
     monitor.handle.history("ftp").await.unwrap()
 }
 
+/// The moves among them. Paused time runs on while files are written, which a busy machine makes look like a standstill.
+async fn moves(monitor: &Monitor) -> Vec<Decision> {
+    decisions(monitor).await.into_iter().filter(|made| made.decision == DecisionKind::Move).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failover_is_kept_with_its_evidence_its_steps_and_its_end_also_across_a_restart() {
     let dir = tempfile::tempdir().unwrap();
@@ -14,7 +19,7 @@ async fn a_failover_is_kept_with_its_evidence_its_steps_and_its_end_also_across_
     let monitor = world.settled().await;
     world.refuse("a");
     monitor.finished(20 * S).await;
-    let before = decisions(&monitor).await;
+    let before = moves(&monitor).await;
     let [made] = &before[..] else { panic!("{before:#?}") };
     assert_eq!((made.decision, &made.event["cause"]), (DecisionKind::Move, &serde_json::json!("failover")));
     let holder = &made.evidence["nodes"][0];
@@ -25,7 +30,7 @@ async fn a_failover_is_kept_with_its_evidence_its_steps_and_its_end_also_across_
     assert_eq!(made.end.as_ref().unwrap()["event"], "move_finished");
     monitor.stop().await;
     let monitor = world.settled().await;
-    assert_eq!(decisions(&monitor).await, before);
+    assert_eq!(moves(&monitor).await, before);
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,7 +71,7 @@ async fn a_history_that_cannot_be_read_or_written_stops_nothing() {
     drop(dir);
     world.refuse("a");
     monitor.finished(20 * S).await;
-    assert_eq!(decisions(&monitor).await.len(), 1);
+    assert_eq!(moves(&monitor).await.len(), 1);
     assert_eq!(monitor.count(|kind| matches!(kind, EventKind::StateNotSaved { .. })), 1);
     let unknown = monitor.handle.history("www").await;
     assert!(matches!(unknown, Err(CommandError::UnknownFloatingIp { .. })));
