@@ -85,6 +85,9 @@ With --once: 0 healthy, 10 moved, 1 failed, 7 another monitor is running, 2 conf
     /// End the draining of a node.
     #[command(after_help = "Exit codes: 0 a candidate again, 5 no monitor, 6 refused")]
     Undrain(command::operate::DrainArgs),
+    /// As a node, say of yourself how you are, to a monitor with a probe of kind "push".
+    #[command(after_help = "Exit codes: 0 taken, 2 no token, 5 no monitor, 6 refused")]
+    Report(command::report::Args),
     /// Print the completions of a shell.
     Completions {
         /// The shell.
@@ -156,6 +159,7 @@ async fn run(command: Command) -> Result<Outcome, Failure> {
         Command::Ack(args) => command::operate::acknowledge(&args).await,
         Command::Drain(args) => command::operate::drain(&args).await,
         Command::Undrain(args) => command::operate::undrain(&args).await,
+        Command::Report(args) => command::report::run(&args).await,
         Command::Completions { shell } => completions(shell),
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use floatip_core::{BuildError, chain};
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Missing};
 
 /// Everything went well; for `probe`, every target is healthy; for `run --once`, a healthy node holds each address.
 pub(crate) const OK: u8 = 0;
@@ -73,6 +73,10 @@ pub(crate) enum Failure {
     NoMonitor { socket: PathBuf, source: io::Error },
     #[error("the monitor did not answer; whether the command took effect is unknown: look with `floatip status`")]
     NoAnswer(#[from] reqwest::Error),
+    #[error("no monitor takes reports at {address}: is it running, and is that the `listen` of its [push]?")]
+    NoListener { address: String, source: reqwest::Error },
+    #[error("there is no token to report with")]
+    Token(#[from] Missing),
     #[error("{0}")]
     Refused(String),
     #[error("{0}")]
@@ -95,8 +99,10 @@ pub(crate) enum Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Build(_) | Self::Mover { .. } | Self::Probe(_) | Self::Aws(_) => CONFIG,
-            Self::NoMonitor { .. } => NO_MONITOR,
+            Self::Config(_) | Self::Build(_) | Self::Mover { .. } | Self::Probe(_) | Self::Aws(_) | Self::Token(_) => {
+                CONFIG
+            }
+            Self::NoMonitor { .. } | Self::NoListener { .. } => NO_MONITOR,
             Self::Refused(_) => REFUSED,
             Self::Busy { .. } => BUSY,
             Self::NothingFound(_)

@@ -15,6 +15,7 @@ mod logging;
 mod output;
 mod own_addresses;
 mod program_hook;
+mod reports;
 mod subject;
 mod wiring;
 

@@ -14,12 +14,14 @@ use crate::config::{Aws, Config, FloatingIpConfig, HookConfig, Mover, ProbeSpec,
 use crate::exit::Failure;
 use crate::own_addresses::OwnAddresses;
 use crate::program_hook::ProgramHook;
+use crate::reports::Reports;
 use crate::subject;
 
 /// The probes that were built: floating IPs with the same one share it, so that it runs once.
 #[derive(Debug)]
 pub(crate) struct Probes {
     shared: HashMap<ProbeSpec, Arc<dyn HealthProbe>>,
+    reports: Reports,
     statuses: Option<InstanceStatusReader>,
 }
 
@@ -31,11 +33,11 @@ impl Probes {
             true => Some(connect(&config.aws).await?),
             false => None,
         };
-        Ok(Self::with(ec2.as_ref()))
+        Ok(Self::with(ec2.as_ref(), Reports::new(config)))
     }
 
-    fn with(ec2: Option<&Ec2>) -> Self {
-        Self { shared: HashMap::new(), statuses: ec2.map(Ec2::instance_statuses) }
+    fn with(ec2: Option<&Ec2>, reports: Reports) -> Self {
+        Self { shared: HashMap::new(), reports, statuses: ec2.map(Ec2::instance_statuses) }
     }
 
     /// The checks of one floating IP.
@@ -44,7 +46,13 @@ impl Probes {
             .iter()
             .map(|probe| {
                 let shared = self.shared(&probe.spec, probe.secret.as_ref())?;
-                let shared = shared.map_or_else(|| self.instance_status(ip), Ok)?;
+                let shared = match (shared, &probe.spec) {
+                    (Some(shared), _) => shared,
+                    (None, ProbeSpec::Push(push)) => {
+                        Arc::new(push.build(self.reports.mailbox(&ip.floating_ip.name))?) as Arc<dyn HealthProbe>
+                    }
+                    (None, _) => self.instance_status(ip)?,
+                };
                 let check = Check::new(shared).health(probe.timing.over(ip.health)).direct(probe.direct);
                 let check = if probe.informational { check.role(Role::Informs) } else { check };
                 Ok(match probe.verify {
@@ -91,11 +99,12 @@ impl Probes {
     }
 }
 
-/// Everything that the configuration describes, ready to run.
-pub(crate) async fn orchestrator(config: &Config) -> Result<Orchestrator, Failure> {
+/// Everything that the configuration describes, ready to run, and what takes the reports of nodes.
+pub(crate) async fn orchestrator(config: &Config) -> Result<(Orchestrator, Reports), Failure> {
     let ec2 = connect(&config.aws).await?;
     let own_addresses = OwnAddresses::new();
-    let mut probes = Probes::with(Some(&ec2));
+    let reports = Reports::new(config);
+    let mut probes = Probes::with(Some(&ec2), reports.clone());
     let mut builder = Orchestrator::builder().sweep(config.sweep);
     if let Some(state_dir) = &config.state_dir {
         builder = builder.state_dir(state_dir);
@@ -120,7 +129,7 @@ pub(crate) async fn orchestrator(config: &Config) -> Result<Orchestrator, Failur
         }
         builder = builder.floating_ip(setup);
     }
-    Ok(builder.build()?)
+    Ok((builder.build()?, reports))
 }
 
 /// One for all movers: they share its reads and what EC2 allows the account.
@@ -195,7 +204,7 @@ mod tests {
         );
         std::fs::write(&file, text).unwrap();
         let config = Config::load(&file, Purpose::Use).unwrap();
-        let checks = Probes::with(None).checks(&config.floating_ips[0]).unwrap();
+        let checks = Probes::with(None, Reports::default()).checks(&config.floating_ips[0]).unwrap();
         let [a, b, c] = [0, 1, 2].map(|n| &checks[n].probe);
         assert!(Arc::ptr_eq(a, b) && !Arc::ptr_eq(a, c));
     }

@@ -1,5 +1,5 @@
 //! Health checks for floatip: is a server reachable (`ping`), does something listen and answer (`tcp`), does FTP work
-//! (`ftp`), a web server (`http`), TLS (`tls`), or a name server (`dns`), what does a program say (`exec`), has somebody asked for maintenance (`file`)?
+//! (`ftp`), a web server (`http`), TLS (`tls`), or a name server (`dns`), what does a program say (`exec`), has somebody asked for maintenance (`file`), what does a node say of itself (`push`)?
 //!
 //! Each check is a [`HealthProbe`](floatip_core::HealthProbe) behind a cargo feature of its own; `ping`, `tcp` and `ftp`
 //! are on by default, and `full` is all of them. They share one way of telling whose fault a failure is: a verdict speaks about the target alone, and what the prober lacks
@@ -42,6 +42,8 @@ mod ping;
 #[cfg(feature = "exec")]
 mod program;
 mod progress;
+#[cfg(feature = "push")]
+mod push;
 #[cfg(feature = "network")]
 mod resolve;
 mod secret;
@@ -67,6 +69,8 @@ pub use http::{HttpProbe, StatusSet};
 pub use ping::PingProbe;
 #[cfg(feature = "exec")]
 pub use program::{Ended, Program};
+#[cfg(feature = "push")]
+pub use push::{Mailbox, PushProbe, Report};
 pub use secret::Secret;
 pub use setting::SettingError;
 #[cfg(feature = "tcp")]

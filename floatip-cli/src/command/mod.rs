@@ -8,5 +8,6 @@ pub(crate) mod once;
 pub(crate) mod operate;
 pub(crate) mod preflight;
 pub(crate) mod probe;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod status;

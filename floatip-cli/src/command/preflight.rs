@@ -68,7 +68,10 @@ async fn rows(config: &Config) -> Result<Vec<Row>, Failure> {
             rows.extend(findings.into_iter().map(row(Some(name.clone()), Some(preflight.kind()))));
         }
         let nodes: Vec<Node> = ip.nodes.iter().map(|node| node.node.clone()).collect();
-        let findings = probe_once(&nodes, &probes.checks(ip)?).await;
+        let mut checks = probes.checks(ip)?;
+        // Nodes report to the monitor, not to this process.
+        checks.retain(|check| check.probe.kind() != "push");
+        let findings = probe_once(&nodes, &checks).await;
         rows.extend(findings.into_iter().map(row(Some(name.clone()), None)));
     }
     Ok(rows)

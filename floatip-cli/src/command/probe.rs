@@ -80,11 +80,18 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
         check: Check::new(witness.probe).health(witness.health),
         explained: None,
     }));
+    // Nodes report to the monitor, not to this process.
+    let (passive, subjects): (Vec<_>, Vec<_>) =
+        subjects.into_iter().partition(|subject| subject.check.probe.kind() == "push");
     let findings = round(subjects).await;
-    let slow = slow_checks(&config, &findings);
+    let mut warnings = slow_checks(&config, &findings);
+    if !passive.is_empty() {
+        let why = "kind \"push\" is not probed here: its nodes report to the running monitor; see `floatip status`";
+        warnings.push(why.to_owned());
+    }
     if args.json {
         let probes: Vec<_> = findings.iter().map(Finding::json).collect();
-        output::json(&json!({ "probes": probes, "warnings": slow }))?;
+        output::json(&json!({ "probes": probes, "warnings": warnings }))?;
     } else {
         for finding in findings.iter().filter(|finding| !finding.dialogue.is_empty()) {
             output::line(format!("{} of {}:", finding.subject.check.probe.kind(), finding.subject.target.host))?;
@@ -92,7 +99,7 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
             output::line("")?;
         }
         output::line(table(&findings))?;
-        for warning in &slow {
+        for warning in &warnings {
             anstream::eprintln!("warning: {warning}");
         }
     }

@@ -1,5 +1,6 @@
 //! `floatip run`: the monitor.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,17 +8,19 @@ use clap::Args as ClapArgs;
 use floatip_core::Orchestrator;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::once;
 use crate::cli::ConfigArgs;
-use crate::config::{Config, Purpose};
-use crate::control::{self, Server};
+use crate::config::{Config, ProbeSpec, Purpose};
+use crate::control::{self, PushListener, Server};
 use crate::event_log::EventLog;
 use crate::exit::{self, Failure, Outcome};
 use crate::journal::{Journal, Newest};
 use crate::lock::{self, Lock};
+use crate::reports::Reports;
 use crate::wiring;
 
 /// How long answers that are under way may take once the monitor has stopped.
@@ -59,7 +62,7 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
     };
     let _lock = Lock::acquire(&lock_file)?;
     let log = args.event_log.as_deref().map(EventLog::open).transpose()?;
-    let orchestrator = wiring::orchestrator(&config).await?;
+    let (orchestrator, reports) = wiring::orchestrator(&config).await?;
     let journal = Journal::new(orchestrator.handle().subscribe(), log);
     let newest = journal.newest();
     let journal = tokio::spawn(journal.run());
@@ -67,9 +70,13 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
         if config.state_dir.is_none() {
             warn!("without `state_dir` pauses and the bound on moves (max_moves) are forgotten after this run");
         }
+        let probes = || config.floating_ips.iter().flat_map(|ip| &ip.probes);
+        if probes().any(|probe| matches!(probe.spec, ProbeSpec::Push(_))) {
+            warn!("no node can report to a run that ends: by its probe of kind \"push\" every node stays unknown");
+        }
         once::run(&config, orchestrator, stop, args.json).await
     } else {
-        serve(&config, orchestrator, &socket, newest, stop).await
+        serve(&config, orchestrator, &socket, newest, reports, stop).await
     };
     if timeout(LAST_EVENTS, journal).await.is_err() {
         warn!("the last events could not be written in time");
@@ -82,26 +89,44 @@ async fn serve(
     orchestrator: Orchestrator,
     socket: &Path,
     newest: watch::Receiver<Newest>,
+    reports: Reports,
     stop: Stop,
 ) -> Result<Outcome, Failure> {
-    let (ended, mut end) = watch::channel(());
-    let answered = async move {
-        // An error is the end too.
-        end.changed().await.ok();
+    let (ended, end) = watch::channel(());
+    let end = || {
+        let mut end = end.clone();
+        async move {
+            // An error is the end too.
+            end.changed().await.ok();
+        }
     };
-    let answering = tokio::spawn(Server::bind(socket)?.serve(orchestrator.handle(), newest, answered));
+    let server = Server::bind(socket)?;
+    let listening = match &config.push {
+        Some(push) => Some(PushListener::bind(push).await?.serve(reports.clone(), end())),
+        None => None,
+    };
+    let listening = listening.map(tokio::spawn);
+    let answering = tokio::spawn(server.serve(orchestrator.handle(), newest, reports, end()));
     info!(control = %socket.display(), floating_ips = config.floating_ips.len(), "monitoring");
     orchestrator.run(stop.wait()).await;
     drop(ended);
-    let aborted = answering.abort_handle();
-    match timeout(LAST_ANSWERS, answering).await {
-        Ok(Ok(Ok(()))) => (),
-        Ok(Ok(Err(error))) => warn!(%error, "the control socket failed"),
-        Ok(Err(error)) => warn!(%error, "the control socket failed"),
-        Err(_) => aborted.abort(),
+    conclude(answering, "the control socket failed").await;
+    if let Some(listening) = listening {
+        conclude(listening, "the listener for reports failed").await;
     }
     info!("ended");
     Ok(Outcome::Done)
+}
+
+/// Lets a server give its last answers.
+async fn conclude(serving: JoinHandle<io::Result<()>>, failed: &'static str) {
+    let aborted = serving.abort_handle();
+    match timeout(LAST_ANSWERS, serving).await {
+        Ok(Ok(Ok(()))) => (),
+        Ok(Ok(Err(error))) => warn!(%error, "{failed}"),
+        Ok(Err(error)) => warn!(%error, "{failed}"),
+        Err(_) => aborted.abort(),
+    }
 }
 
 /// Whether this process was asked to end.

@@ -117,12 +117,15 @@ impl<'a> Report<'a> {
     }
 }
 
+/// The settings whose values are secrets, and the header that bears one.
+const SECRET: [&str; 4] = ["password", "bearer", "token", "authorization"];
+
 /// The line as it may be shown. What follows `password =` might be one, so it is masked unless it plainly says where
 /// the password is.
 fn without_password(line: &str) -> String {
-    let Some(value) = line.find("password").and_then(|key| line[key..].find('=').map(|equals| key + equals + 1)) else {
-        return line.to_owned();
-    };
+    let lower = line.to_ascii_lowercase();
+    let value_of = |key: &str| lower.find(key).and_then(|key| lower[key..].find('=').map(|equals| key + equals + 1));
+    let Some(value) = SECRET.into_iter().filter_map(value_of).min() else { return line.to_owned() };
     let inner = line[value..].trim().strip_prefix('{').map(str::trim).unwrap_or_default();
     let says_where = (inner.starts_with("env") || inner.starts_with("file")) && !inner.contains(',');
     if says_where || line[value..].trim().is_empty() {
@@ -167,5 +170,10 @@ mod tests {
         let report = Report::new(Path::new("x.toml"), text);
         report.error(36..45, "refused", "-");
         assert!(!plain(&report.into_diagnostics()[0]).contains("hunter2"));
+        for line in ["bearer = \"hunter2\"", "token = 'hunter2'", "headers = { Authorization = \"Bearer hunter2\" }"] {
+            assert!(!without_password(line).contains("hunter2"), "{line}");
+        }
+        let where_it_is = "token = { env = \"FLOATIP_PUSH_TOKEN\" }";
+        assert_eq!(without_password(where_it_is), where_it_is);
     }
 }

@@ -35,7 +35,7 @@ impl FloatingIpConfig {
 
     /// The timing of each probe that decides about a node.
     pub(crate) fn deciding(&self) -> Vec<HealthSettings> {
-        self.probes.iter().filter(|probe| probe.decides()).map(|probe| probe.timing.over(self.health)).collect()
+        self.probes.iter().filter(|probe| probe.decides()).map(|probe| probe.noticing(self.health)).collect()
     }
 }
 

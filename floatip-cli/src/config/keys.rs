@@ -5,6 +5,7 @@ use super::probe;
 /// Of `floating_ip.probe` only the settings of every kind.
 const HOMES: &[(&str, &[&str])] = &[
     ("", &["sweep", "state_dir", "control", "witness_quorum"]),
+    ("push", &["listen", "token"]),
     ("aws", &["region", "profile", "endpoint_url", "fleet_tag"]),
     ("floating_ip", &["address"]),
     ("floating_ip.mover", &["device_index", "allocation", "fencing", "force_detach", "destination", "route_tables"]),

@@ -9,6 +9,7 @@ mod keys;
 mod mover;
 mod password;
 mod probe;
+mod push;
 mod setting;
 mod table;
 mod timing;
@@ -26,7 +27,9 @@ pub(crate) use diagnostic::{Diagnostic, Severity};
 pub(crate) use floating_ip::{FloatingIpConfig, NodeConfig};
 pub(crate) use hook::HookConfig;
 pub(crate) use mover::Mover;
+pub(crate) use password::{Missing, token};
 pub(crate) use probe::ProbeSpec;
+pub(crate) use push::PushConfig;
 pub(crate) use witness::WitnessConfig;
 
 use diagnostic::Report;
@@ -50,6 +53,7 @@ pub(crate) struct Config {
     pub(crate) witnesses: Vec<WitnessConfig>,
     pub(crate) witness_quorum: Option<usize>,
     pub(crate) hooks: Vec<HookConfig>,
+    pub(crate) push: Option<PushConfig>,
     pub(crate) floating_ips: Vec<FloatingIpConfig>,
     /// What is valid, but probably not what was meant.
     pub(crate) warnings: Vec<Diagnostic>,
@@ -149,6 +153,9 @@ fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Config> {
     table.set("recoveries", &mut recoveries);
     let (witnesses, witness_quorum) = witness::read(&mut table, purpose);
     let hooks = hook::read(&mut table);
+    let push_table = table.table("push");
+    let push_at = push_table.as_ref().map(|table| table.span.clone());
+    let push = push_table.and_then(|table| push::read(table, purpose));
     let aws = table.table("aws").map(aws).unwrap_or_default();
     let mut placed: Vec<Placed> = Vec::new();
     for table in table.tables("floating_ip").unwrap_or_default() {
@@ -161,6 +168,12 @@ fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Config> {
     }
     table.finish();
     witness::judge(report, &witnesses, &placed);
+    let mut probes = placed.iter().flat_map(|placed| &placed.config.probes);
+    let pushed = probes.any(|probe| matches!(probe.spec, ProbeSpec::Push(_)));
+    if let Some(at) = push_at.filter(|_| !pushed && !report.has_errors()) {
+        let hint = "add a [[floating_ip.probe]] with kind = \"push\", or leave [push] out";
+        report.warning(at, "[push] listens for reports that no probe reads", hint);
+    }
     let mut floating_ips: Vec<_> = placed.into_iter().map(|placed| placed.config).collect();
     advertise(&mut floating_ips);
     Some(Config {
@@ -171,6 +184,7 @@ fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Config> {
         witnesses,
         witness_quorum,
         hooks,
+        push,
         floating_ips,
         warnings: Vec::new(),
     })

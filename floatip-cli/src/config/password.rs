@@ -49,7 +49,7 @@ impl Setting for PasswordSource {
 
 /// A password is not where the configuration says.
 #[derive(Debug)]
-enum Missing {
+pub(crate) enum Missing {
     Unset(String),
     NotUnicode(String),
     Unreadable(PathBuf, io::Error),
@@ -68,6 +68,8 @@ impl fmt::Display for Missing {
         }
     }
 }
+
+impl std::error::Error for Missing {}
 
 impl Missing {
     fn hint(&self) -> &'static str {
@@ -109,6 +111,11 @@ pub(super) fn fetch(
             None
         }
     }
+}
+
+/// The secret in this file, else in this environment variable.
+pub(crate) fn token(file: Option<&Path>, name: &str) -> Result<Secret, Missing> {
+    file.map_or_else(|| from_env(name), from_file)
 }
 
 fn from_env(name: &str) -> Result<Secret, Missing> {

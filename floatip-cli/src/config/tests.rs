@@ -154,6 +154,7 @@ fn what_is_printed_as_the_default_of_a_kind_of_probe_changes_nothing_when_it_is_
         ("dns", "query = \"www.example.com\"\n"),
         ("exec", "command = [\"/bin/true\"]\n"),
         ("file", "path = \"/run/{node}\"\n"),
+        ("push", ""),
     ];
     // A file alone decides nothing.
     let whole = format!("{WHOLE}[[floating_ip.probe]]\nkind = \"ping\"\n");
@@ -425,6 +426,7 @@ fn a_setting_that_no_probe_can_be_made_of_is_told() {
         ("kind = \"dns\"", "lacks `query`"),
         ("kind = \"exec\"", "lacks `command`"),
         ("kind = \"file\"", "lacks `path`"),
+        ("kind = \"push\"\nstale_after = \"900ms\"", "the time after which a report is stale cannot be used"),
     ] {
         let found = faults_of_probe(probe);
         assert!(found.iter().any(|found| found.contains(said)), "{probe}: {found:?}");
@@ -659,4 +661,51 @@ fn the_settings_of_an_ftp_check_are_taken_together_or_refused() {
         let found = faults("kind = \"ftp\"", &format!("kind = \"ftp\"\n{lines}"));
         assert!(found.iter().any(|fault| fault.contains(reason)), "{lines}: {found:?}");
     }
+}
+
+#[test]
+fn a_listener_for_reports_needs_an_address_and_a_token_that_nobody_guesses() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, token) in [("short", "hunter2\n"), ("long", "0123456789abcdef\n")] {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::write(folder.path().join(file), token).unwrap();
+        std::fs::set_permissions(folder.path().join(file), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let pushed = format!("{WHOLE}[[floating_ip.probe]]\nkind = \"push\"\n");
+    let found = |text: &str, push: &str| match Config::parse(
+        &folder.path().join("x.toml"),
+        &format!("{text}[push]\n{push}"),
+        Purpose::Use,
+    ) {
+        Ok(config) => config.warnings,
+        Err(found) => found,
+    };
+    let listen = "listen = \"10.0.0.5:9110\"\n";
+    for (push, said) in [
+        (format!("{listen}token = {{ file = \"short\" }}"), "the token has fewer than 16 bytes"),
+        (listen.to_owned(), "[push] listens without a `token`"),
+        ("token = { file = \"long\" }".to_owned(), "[push] lacks `listen`"),
+        ("listen = \"10.0.0.5\"\ntoken = { file = \"long\" }".to_owned(), "\"10.0.0.5\" is no IP address with a port"),
+        (format!("{listen}token = \"hunter2hunter2hunter2\""), "may not stand in the configuration"),
+        (format!("{listen}token = {{ env = \"FLOATIP_NO_SUCH_VARIABLE\" }}"), "is not set"),
+    ] {
+        let found = found(&pushed, &push);
+        let shown = found.iter().map(ToString::to_string).collect::<String>();
+        assert!(found.len() == 1 && found[0].severity == Severity::Error, "{shown}");
+        assert!(shown.contains(said) && shown.contains("x.toml:2") && !shown.contains("hunter2"), "{said}: {shown}");
+    }
+    let sound = format!("{listen}token = {{ file = \"long\" }}");
+    assert_eq!(found(&pushed, &sound), []);
+    assert!(found(WHOLE, &sound).iter().any(|found| found.message.contains("that no probe reads")));
+}
+
+#[test]
+fn silence_is_noticed_by_its_own_measure() {
+    let text = WHOLE.replace("kind = \"ftp\"", "kind = \"push\"\nstale_after = \"12s\"");
+    let config = parse(&format!(
+        "{text}[[floating_ip.probe]]\nkind = \"tcp\"\nport = 21\n[floating_ip.health]\nrequire = \"any\"\n"
+    ));
+    let ip = &config.unwrap().floating_ips[0];
+    let noticed = ip.policy.require.worst_case_detection(&ip.deciding());
+    assert_eq!(noticed, Duration::from_secs(15), "2 s + 2 x 500 ms + 12 s");
 }

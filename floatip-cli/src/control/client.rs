@@ -4,12 +4,14 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use floatip_probes::Secret;
+use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
-use super::socket_hint;
+use super::{ReportRequest, socket_hint};
 use crate::exit::Failure;
 
 /// How long a monitor may take to say what it knows. A move takes as long as it takes.
@@ -46,6 +48,25 @@ impl Client {
     /// What was decided about one floating IP.
     pub(crate) async fn history(&self, floating_ip: &str) -> Result<Value, Failure> {
         answer(self.http.get(url(floating_ip, "history")?).timeout(STATUS_TIMEOUT)).await
+    }
+
+    /// What a node says of itself.
+    pub(crate) async fn report(&self, report: &ReportRequest) -> Result<Value, Failure> {
+        answer(self.http.post(format!("{BASE}/report")).timeout(STATUS_TIMEOUT).json(report)).await
+    }
+
+    /// The same, over the network.
+    pub(crate) async fn report_to(address: &str, token: &Secret, report: &ReportRequest) -> Result<Value, Failure> {
+        let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build()?;
+        let unusable = |error| Failure::Refused(format!("{address:?} is no address such as 10.0.0.5:9110: {error}"));
+        let url = Url::parse(&format!("http://{address}/v1/report")).map_err(unusable)?;
+        let request = http.post(url).bearer_auth(token.expose()).timeout(STATUS_TIMEOUT).json(report);
+        match answer(request).await {
+            Err(Failure::NoAnswer(source)) if source.is_connect() => {
+                Err(Failure::NoListener { address: address.to_owned(), source })
+            }
+            answered => answered,
+        }
     }
 
     /// Asks something of one floating IP, and waits for how it ends.

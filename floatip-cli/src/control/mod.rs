@@ -10,8 +10,13 @@
 //! | `POST /v1/floating-ips/NAME/ack` | | how the command ended |
 //! | `POST /v1/floating-ips/NAME/drain` | [`DrainRequest`] | how the command ended |
 //! | `POST /v1/floating-ips/NAME/undrain` | [`DrainRequest`] | how the command ended |
+//! | `POST /v1/report` | [`ReportRequest`] | `{"floating_ips": [name…]}`, those that took it |
+//!
+//! The last one is also what the TCP listener of `[push]` takes, and all that it takes.
 
 mod client;
+mod push_listener;
+mod report;
 mod server;
 
 use std::io;
@@ -19,6 +24,8 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use client::Client;
+pub(crate) use push_listener::PushListener;
+pub(crate) use report::ReportRequest;
 pub(crate) use server::Server;
 
 /// Where a monitor listens, and where commands look for it, if nobody says otherwise.

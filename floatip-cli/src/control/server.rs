@@ -18,10 +18,11 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use super::{DrainRequest, MoveRequest, PauseRequest, socket_hint};
+use super::{DrainRequest, MoveRequest, PauseRequest, report, socket_hint};
 use crate::exit::Failure;
 use crate::journal::Newest;
 use crate::lock;
+use crate::reports::Reports;
 
 /// How many names are told to whoever used one that is not known.
 const MOST_NAMES: usize = 5;
@@ -79,6 +80,7 @@ impl Server {
         self,
         handle: Handle,
         newest: watch::Receiver<Newest>,
+        reports: Reports,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
         let Self { listener, file: _file } = self;
@@ -91,7 +93,8 @@ impl Server {
             .route("/v1/floating-ips/{name}/ack", post(acknowledge))
             .route("/v1/floating-ips/{name}/drain", post(drain))
             .route("/v1/floating-ips/{name}/undrain", post(undrain))
-            .with_state(Monitor { handle, newest });
+            .with_state(Monitor { handle, newest })
+            .merge(Router::new().route("/v1/report", post(report::take)).with_state(reports));
         axum::serve(listener, app).with_graceful_shutdown(shutdown).await
     }
 }

@@ -10,5 +10,6 @@ mod monitor;
 mod operator;
 mod preflight;
 mod probe;
+mod push;
 mod readme;
 mod rig;

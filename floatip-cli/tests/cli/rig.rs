@@ -83,7 +83,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -241,11 +241,12 @@ impl Monitor {
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
-    /// Waits until it has logged this.
-    pub(crate) fn read_until(&mut self, text: &str) {
+    /// Waits until it has logged this, and gives back all that it has logged.
+    pub(crate) fn read_until(&mut self, text: &str) -> &str {
         while !self.log.contains(text) {
             assert!(self.stderr.read_line(&mut self.log).unwrap() > 0, "it ended: {}", self.log);
         }
+        &self.log
     }
 
     /// Sends a signal, and waits for the end.

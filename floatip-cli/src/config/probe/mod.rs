@@ -7,14 +7,15 @@ mod file;
 mod ftp;
 mod http;
 mod ping;
+mod push;
 mod tcp;
 mod tls;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use floatip_core::HealthProbe;
-use floatip_probes::{Secret, SettingError};
+use floatip_core::{HealthProbe, HealthSettings};
+use floatip_probes::{Mailbox, Secret, SettingError};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -32,6 +33,7 @@ pub(crate) use ftp::FtpSpec;
 pub(super) use ftp::Listing;
 use http::HttpSpec;
 use ping::PingSpec;
+pub(crate) use push::PushSpec;
 use tcp::TcpSpec;
 use tls::TlsSpec;
 
@@ -54,6 +56,15 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
+    /// How often it runs, and how long it may take until it tells that a node is dead: a passive one, until it is silent.
+    pub(crate) fn noticing(&self, common: HealthSettings) -> HealthSettings {
+        let mut health = self.timing.over(common);
+        if let ProbeSpec::Push(push) = &self.spec {
+            health.timeout = push.stale_after;
+        }
+        health
+    }
+
     /// Whether its verdicts decide about a node, together with those of others.
     pub(crate) fn decides(&self) -> bool {
         let says_only_maintenance = matches!(&self.spec, ProbeSpec::File(file) if !file.must_exist);
@@ -74,6 +85,7 @@ pub(crate) enum ProbeSpec {
     Dns(DnsSpec),
     Exec(ExecSpec),
     File(FileSpec),
+    Push(PushSpec),
     /// What EC2 says about the instances of the nodes. It needs the client of EC2.
     Ec2Status,
 }
@@ -93,6 +105,11 @@ impl ProbeSpec {
             Self::Dns(dns) => Arc::new(dns.build()?),
             Self::Exec(exec) => Arc::new(exec.build()?),
             Self::File(file) => Arc::new(file.build()?),
+            Self::Push(push) => {
+                // That the settings are sound; the mailbox is its floating IP's.
+                push.build(Mailbox::new())?;
+                return Ok(None);
+            }
             Self::Ec2Status => return Ok(None),
         };
         Ok(Some(probe))
@@ -111,11 +128,12 @@ pub(super) enum ProbeKind {
     Dns,
     Exec,
     File,
+    Push,
     Ec2Status,
 }
 
 impl ProbeKind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Ftp,
         Self::Tcp,
         Self::Ping,
@@ -125,6 +143,7 @@ impl ProbeKind {
         Self::Dns,
         Self::Exec,
         Self::File,
+        Self::Push,
         Self::Ec2Status,
     ];
 
@@ -139,6 +158,7 @@ impl ProbeKind {
             Self::Dns => "dns",
             Self::Exec => "exec",
             Self::File => "file",
+            Self::Push => "push",
             Self::Ec2Status => "ec2-status",
         }
     }
@@ -155,6 +175,7 @@ impl ProbeKind {
             Self::Dns => DnsSpec::KEYS,
             Self::Exec => ExecSpec::KEYS,
             Self::File => FileSpec::KEYS,
+            Self::Push => PushSpec::KEYS,
             Self::Ec2Status => &[],
         }
     }
@@ -163,7 +184,7 @@ impl ProbeKind {
     pub(super) fn verifies(self) -> bool {
         match self {
             Self::Ftp | Self::Tcp | Self::Ping | Self::Http | Self::Https | Self::Tls | Self::Dns | Self::Exec => true,
-            Self::File | Self::Ec2Status => false,
+            Self::File | Self::Push | Self::Ec2Status => false,
         }
     }
 
@@ -179,7 +200,7 @@ impl ProbeKind {
 }
 
 impl Setting for ProbeKind {
-    const EXPECTED: &'static str = "`kind = \"ftp\"`, \"tcp\", \"ping\", \"http\", \"https\", \"tls\", \"dns\", \"exec\", \"file\" or \"ec2-status\"";
+    const EXPECTED: &'static str = "`kind = \"ftp\"`, \"tcp\", \"ping\", \"http\", \"https\", \"tls\", \"dns\", \"exec\", \"file\", \"push\" or \"ec2-status\"";
 
     fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
         let name = value.as_str().ok_or(Fault::WrongType)?;
@@ -222,6 +243,7 @@ pub(super) fn read_spec(table: &mut Table<'_>, purpose: Purpose) -> Option<(Prob
         ProbeKind::Dns => DnsSpec::read(table).map(ProbeSpec::Dns),
         ProbeKind::Exec => ExecSpec::read(table).map(ProbeSpec::Exec),
         ProbeKind::File => FileSpec::read(table).map(ProbeSpec::File),
+        ProbeKind::Push => Some(ProbeSpec::Push(PushSpec::read(table))),
         ProbeKind::Ec2Status => Some(ProbeSpec::Ec2Status),
     };
     if let Some(error) = spec.as_ref().and_then(|spec| spec.build(None).err()) {
@@ -294,6 +316,7 @@ pub(super) fn defaults() -> Vec<DefaultSetting> {
         DnsSpec::defaults(),
         ExecSpec::defaults(),
         FileSpec::defaults(),
+        PushSpec::defaults(),
     ];
     defaults.extend(kinds.into_iter().flatten());
     defaults
