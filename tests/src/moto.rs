@@ -109,7 +109,7 @@ pub fn installed() -> Result<PathBuf> {
     static INSTALLING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = lock(&INSTALLING);
     let python = need::find("python3").context("the program python3 is missing")?;
-    let environment = environment()?;
+    let environment = need::target().join(format!("moto-{VERSION}"));
     let own = environment.join("bin/python");
     if let Some(python) = [&python, &own].into_iter().find(|python| has_moto(python)) {
         return Ok(python.clone());
@@ -117,12 +117,6 @@ pub fn installed() -> Result<PathBuf> {
     install(&python, &environment)?;
     ensure!(has_moto(&own), "{} has no moto {VERSION} after its installation", own.display());
     Ok(own)
-}
-
-fn environment() -> Result<PathBuf> {
-    let executable = std::env::current_exe()?;
-    let target = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    Ok(target.context("the test is not in a target folder")?.join(format!("moto-{VERSION}")))
 }
 
 fn install(python: &Path, environment: &Path) -> Result<()> {

@@ -93,6 +93,11 @@ fn find_program(name: &str, package: &str) -> Result<(), String> {
     find(name).map(drop).ok_or_else(|| format!("the program {name} is missing (Debian's package {package})"))
 }
 
+/// The folder `target` of this checkout, where `.ci/ftp-daemons` and the harness put what the tests install.
+pub(crate) fn target() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
+}
+
 /// Where a program is, looked for as a shell of root's would.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
