@@ -54,7 +54,11 @@ impl Probes {
                     (None, _) => self.instance_status(ip)?,
                 };
                 let check = Check::new(shared).health(probe.timing.over(ip.health)).direct(probe.direct);
-                let check = if probe.informational { check.role(Role::Informs) } else { check };
+                let check = match (probe.informational, probe.tells_idle) {
+                    (true, _) => check.role(Role::Informs),
+                    (false, true) => check.role(Role::TellsIdle),
+                    (false, false) => check,
+                };
                 Ok(match probe.verify {
                     Some(verify) => check.verifies(verify),
                     None => check,

@@ -18,6 +18,10 @@ pub enum Role {
     Corroborates,
     /// They are shown, and never count.
     Informs,
+    /// They tell whether the node could be left without disturbing anybody: healthy means idle, unhealthy means in use,
+    /// with the reason. They never count for its health, run against the nodes alone, and hold a planned move for
+    /// [`Policy::wait_for_idle`](crate::Policy::wait_for_idle) at most.
+    TellsIdle,
 }
 
 /// How many of the checks that decide must be healthy for a node to be healthy. A node is down once so many are down that

@@ -139,6 +139,8 @@ fn class(kind: &EventKind) -> Class {
         | EventKind::NoWitness { .. }
         | EventKind::MoveVetoed { .. }
         | EventKind::MoveHeld { .. }
+        | EventKind::MoveWaiting { .. }
+        | EventKind::IdleWaitExpired { .. }
         | EventKind::ClockJumped { .. }
         | EventKind::AddressHeldByStranger { .. }
         | EventKind::ProviderUnreadable { .. }

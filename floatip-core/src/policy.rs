@@ -89,6 +89,10 @@ pub struct Policy {
     pub take_from_strangers: bool,
     /// Default: [`Drift::Adopt`].
     pub drift: Drift,
+    /// How long a planned move (switchover, drain, failback, restore) waits at most for its node to be idle, where a check
+    /// tells that ([`Role::TellsIdle`](crate::Role::TellsIdle)); then it is made all the same. An operator's force does not
+    /// wait, nor does an unplanned move, ever. Default: 60 s; zero never waits.
+    pub wait_for_idle: Duration,
 }
 
 impl Default for Policy {
@@ -111,6 +115,7 @@ impl Default for Policy {
             force_release: true,
             take_from_strangers: false,
             drift: Drift::Adopt,
+            wait_for_idle: Duration::from_secs(60),
         }
     }
 }

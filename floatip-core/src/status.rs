@@ -32,6 +32,8 @@ pub enum State {
     Paused,
     /// Too many moves: nothing moves until an operator resumes.
     Frozen,
+    /// A planned move waits until the node that it leaves is idle.
+    WaitingForIdle,
     /// The provider cannot be read (or was not read yet), so the holder is unknown.
     Unreadable,
     /// The provider shows the address on its way, but by no move of this monitor.

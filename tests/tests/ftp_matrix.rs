@@ -13,6 +13,7 @@ use floatip_tests::daemon::{Firewall, PASSWORD, USER};
 use floatip_tests::ftpd::certificate::Validity;
 use floatip_tests::ftpd::{CANARY, HOST, Program, SERVER_NAME, Server, Setup, Tls};
 use floatip_tests::need::Need;
+use floatip_tests::process::until;
 use floatip_tests::suite::Suite;
 use tokio::runtime::Runtime;
 
@@ -291,6 +292,29 @@ impl Cell {
     }
 }
 
+/// A server that tells its number of sessions is found in use while somebody else has one, and idle afterwards.
+fn tells_sessions(program: Program) -> Result<()> {
+    let server = Server::start(program, Setup::good(Tls::Off))?;
+    let checked = server.namespace().enter(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let login = || anyhow::Ok(FtpProbe::new(USER, Secret::new(PASSWORD))?.port(21)?);
+        let counts = login()?.max_sessions(0);
+        if !program.tells_sessions() {
+            let error = ask(&runtime, &counts, AMPLE).expect_err("it tells no number");
+            ensure!(format!("{error:#}").contains("tells its number of sessions neither"), "{error:#}");
+            return Ok(());
+        }
+        let occupant = login()?.keep_session(AMPLE)?;
+        ensure!(ask(&runtime, &occupant, AMPLE)?.0 == Verdict::healthy(), "nobody is there yet");
+        let told = in_words(&ask(&runtime, &counts, AMPLE)?.0);
+        ensure!(told == "1 other sessions are open, and at most 0 may be", "{told}");
+        drop(occupant);
+        // The server may take a moment to see that the session is over.
+        until(AMPLE, || Ok(ask(&runtime, &counts, AMPLE)?.0 == Verdict::healthy()))
+    })?;
+    checked.with_context(|| server.story())
+}
+
 /// What the probe says of the server, asked on its own host.
 fn ask(runtime: &Runtime, probe: &dyn HealthProbe, timeout: Duration) -> Result<(Verdict, Duration)> {
     let target = Target::new(NodeId::new("node")?, Host::from(IpAddr::V4(HOST)), Via::Direct, timeout);
@@ -319,6 +343,10 @@ fn main() -> ExitCode {
                 };
             }
         }
+    }
+    for program in Program::ALL {
+        let name = format!("{}_number_of_sessions", program.name());
+        suite = suite.test(&name, NEEDS, LIMIT, move || tells_sessions(program));
     }
     suite.run_by(6)
 }

@@ -226,6 +226,7 @@ fn is_held(status: &Status) -> bool {
         | State::Moving
         | State::Paused
         | State::Frozen
+        | State::WaitingForIdle
         | State::Unreadable
         | State::InTransition
         | State::Free

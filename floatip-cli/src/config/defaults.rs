@@ -101,6 +101,11 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
             quoted("adopt"),
             "moved by somebody else between healthy nodes: \"restore\" moves it back",
         ),
+        policy_setting(
+            "wait_for_idle",
+            duration(policy.wait_for_idle),
+            "a planned move waits so long at most, by probes with tells_idle",
+        ),
     ]);
     settings
 }

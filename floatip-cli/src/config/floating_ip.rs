@@ -81,6 +81,7 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Placed> {
     let (health, require) = health_table.map(timing::health).unwrap_or((HealthSettings::default(), Require::All));
     let policy_table = table.table("policy");
     let policy_at = policy_table.as_ref().map(|table| table.span.clone());
+    let says_wait = policy_table.as_ref().is_some_and(|table| table.has("wait_for_idle"));
     let says_force = policy_table.as_ref().is_some_and(|table| table.has("force_release"));
     let mut policy = policy_table.map(timing::policy).unwrap_or_default();
     policy.require = require;
@@ -103,7 +104,15 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Placed> {
         judge_probes(report, at, &probes, &nodes, &policy, &health);
     }
     judge_timing(report, health_at.unwrap_or(span.clone()), &health);
-    judge_policy(report, policy_at.unwrap_or(span), &policy, &nodes);
+    let policy_at = policy_at.unwrap_or(span);
+    if says_wait && policy.wait_for_idle != Policy::default().wait_for_idle && !probes.iter().any(|p| p.tells_idle) {
+        report.warning(
+            policy_at.clone(),
+            "`wait_for_idle` has no effect: no probe tells whether a node is idle",
+            "add `tells_idle = true` to a probe that is healthy while nobody uses the node, such as kind = \"exec\"",
+        );
+    }
+    judge_policy(report, policy_at, &policy, &nodes);
 
     let (name, address, mover) = (name?, address?, mover?);
     let (name_at, address_at) = (name.span(), address.span());
@@ -269,14 +278,14 @@ fn judge_probes(
         report.error(
             at.clone(),
             format!("`require = {count}`, but only {deciding} of the probes decide about a node"),
-            "those with `direct = false` or `informational = true` do not, nor does a file of maintenance: lower \
-             `require`, or add a probe",
+            "those with `direct = false`, `informational = true` or `tells_idle = true` do not, nor does a file of \
+             maintenance: lower `require`, or add a probe",
         );
     }
     if deciding == 0 && probes.iter().any(|probe| probe.direct) {
         report.error(
             at.clone(),
-            "no probe decides about a node: all are informational, or say only that somebody maintains it",
+            "no probe decides about a node: all are informational, or say only that it is idle or maintained",
             "add a probe of the service",
         );
     }

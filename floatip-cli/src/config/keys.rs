@@ -10,7 +10,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("floating_ip", &["address"]),
     ("floating_ip.mover", &["device_index", "allocation", "fencing", "force_detach", "destination", "route_tables"]),
     ("floating_ip.node", &["instance", "host", "private_ip", "local"]),
-    ("floating_ip.probe", &["direct", "informational"]),
+    ("floating_ip.probe", &["direct", "informational", "tells_idle"]),
     ("floating_ip.health", &["interval", "fast_interval", "fall", "rise", "require"]),
     (
         "floating_ip.policy",
@@ -29,6 +29,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "force_release",
             "take_from_strangers",
             "drift",
+            "wait_for_idle",
         ],
     ),
 ];

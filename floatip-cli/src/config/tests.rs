@@ -600,6 +600,25 @@ fn a_combination_that_cannot_work_is_refused() {
 }
 
 #[test]
+fn a_probe_that_tells_whether_a_node_is_idle_decides_nothing_and_verifies_nothing() {
+    let sessions = "[[floating_ip.probe]]\nkind = \"ftp\"\ntells_idle = true\nmax_sessions = 0\n";
+    let config = parse(&format!("{WHOLE}{sessions}[floating_ip.policy]\nwait_for_idle = \"5m\"\n")).unwrap();
+    let ip = &config.floating_ips[0];
+    assert_eq!((ip.policy.wait_for_idle.as_secs(), config.warnings.len()), (300, 0));
+    assert_eq!((ip.probes[1].tells_idle, ip.probes[1].verify, ip.deciding().len()), (true, Some(false), 1));
+    for (line, fault) in [
+        ("tells_idle = true", "no probe decides about a node"),
+        ("tells_idle = true\nverify = true", "only whether they are idle"),
+        ("tells_idle = true\ninformational = true", "only whether they are idle"),
+        ("max_sessions = 1\nkeep_session = true", "does not go with `keep_session`"),
+        ("[floating_ip.policy]\nwait_for_idle = \"5m\"", "`wait_for_idle` has no effect"),
+    ] {
+        let found = faults("kind = \"ftp\"", &format!("kind = \"ftp\"\n{line}"));
+        assert!(found.iter().any(|found| found.contains(fault)), "{line}: {found:?}");
+    }
+}
+
+#[test]
 fn a_fallback_that_can_never_bring_the_address_is_refused_with_the_reason() {
     let eni = "network_interface = \"eni-0a1b2c3d\"\n";
     let fallback = |lines: &str| faults(eni, &format!("{eni}[[floating_ip.mover.fallback]]\n{lines}\n"));

@@ -174,6 +174,7 @@ pub(super) fn policy(mut table: Table<'_>) -> Policy {
     table.set("force_release", &mut policy.force_release);
     table.set("take_from_strangers", &mut policy.take_from_strangers);
     table.set("drift", &mut policy.drift);
+    table.set("wait_for_idle", &mut policy.wait_for_idle);
     table.finish();
     policy
 }

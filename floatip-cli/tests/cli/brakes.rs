@@ -91,6 +91,68 @@ async fn a_drained_holder_is_left_and_a_drained_node_is_no_candidate_until_undra
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_planned_move_waits_until_the_node_is_idle_or_the_wait_is_over_and_force_does_not() {
+    let probe = "[[floating_ip.probe]]\nkind = \"exec\"\ntells_idle = true\ncommand = [\"/bin/sh\", \"-c\", \"test -e idle-$0 && \
+                 echo idle || { echo 3 sessions; exit 2; }\", \"{node}\"]\n";
+    let site = site("timeout = \"2s\"\n", &format!("[floating_ip.policy]\nwait_for_idle = \"4s\"\n{probe}")).await;
+    let monitor = monitored(&site).await;
+    assert_eq!(site.ask(&["drain", "ftp-1"]).code, Some(0));
+    let status = site.status_until(|status| status["state"] == "waiting_for_idle").await;
+    assert_eq!((&status["holder"], &status["nodes"][0]["health"]), (&json!("ftp-1"), &json!("healthy")));
+    let idle_probe =
+        status["nodes"][0]["probes"].as_array().unwrap().iter().find(|probe| probe["role"] == "tells_idle");
+    assert!(idle_probe.unwrap()["reason"].as_str().unwrap().contains("3 sessions"), "{status:#}");
+    let waiting = happened(&site, "move_waiting");
+    assert_eq!(
+        (&waiting["from"], &waiting["to"], &waiting["cause"]),
+        (&json!("ftp-1"), &json!("ftp-2"), &json!("drain"))
+    );
+    assert_eq!(waiting["at_most_ms"], json!(4000.0));
+    // Nobody leaves, and the wait is over.
+    site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
+    assert_eq!(happened(&site, "idle_wait_expired")["node"], json!("ftp-1"));
+    // The last one leaves.
+    assert_eq!(site.ask(&["drain", "ftp-2"]).code, Some(0));
+    assert_eq!(site.ask(&["undrain", "ftp-1"]).code, Some(0));
+    site.status_until(|status| status["state"] == "waiting_for_idle").await;
+    fs::write(site.desk.path("idle-ftp-2"), "").unwrap();
+    site.status_until(|status| status["holder"] == "ftp-1" && status["state"] == "serving").await;
+    assert_eq!(events(&site).iter().filter(|logged| logged["event"] == "idle_wait_expired").count(), 1);
+    // An operator who insists does not wait.
+    let forced = site.ask(&["move", "ftp", "--to", "ftp-2", "--force"]);
+    assert_eq!(forced.code, Some(0), "{forced:?}");
+    assert_eq!(events(&site).iter().filter(|logged| logged["event"] == "move_waiting").count(), 2);
+    assert_eq!(monitor.end("-TERM").code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_keeps_changing_is_shown_to_flap_and_no_failback_goes_to_it() {
+    let policy = "[floating_ip.policy]\nprefer = [\"ftp-1\"]\ncooldown = \"0s\"\nfailback = { after = \"1s\" }\n\
+                  flap_window = \"1h\"\n";
+    let mut site = site(POLICY, policy).await;
+    let _monitor = monitored(&site).await;
+    // The first time it comes back, so does the address.
+    site.kill(0).await;
+    site.status_until(|status| status["holder"] == "ftp-2").await;
+    site.revive(0).await;
+    site.status_until(|status| status["holder"] == "ftp-1" && status["state"] == "serving").await;
+    site.kill(0).await;
+    site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
+    site.revive(0).await;
+    let status = site.status_until(|status| all_healthy(status) && status["nodes"][0]["flapping"] == true).await;
+    assert_eq!(status["nodes"][1]["flapping"], false, "{status:#}");
+    assert!(site.ask(&["status"]).stdout.contains("flapping"));
+    // It is due a second after that; three pass, by the answers of the monitor.
+    let came_up = events(&site).len();
+    let since = std::time::Instant::now();
+    let status = site.status_until(|_| since.elapsed().as_secs() >= 3).await;
+    assert_eq!(status["holder"], "ftp-2", "{:#?}", &events(&site)[came_up..]);
+    // It is the last choice, and better than none.
+    site.kill(1).await;
+    site.status_until(|status| status["holder"] == "ftp-1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_recoveries_off_an_operator_decides() {
     let mut site = site("control = \"control.sock\"\n", "recoveries = false\n").await;
     let _monitor = monitored(&site).await;

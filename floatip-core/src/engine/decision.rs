@@ -295,7 +295,10 @@ impl Engine {
         if self.hold != Hold::Vetoed || self.hold_off.is_none() {
             self.set_hold(Hold::None);
         }
-        if self.stopping || self.hold_off.is_some() || self.is_held(now, cause, from, to) {
+        if self.hold_off.is_some() {
+            return self.keep_idle_wait();
+        }
+        if self.stopping || self.is_held(now, cause, from, to) {
             return;
         }
         let moves = self.budget.spent(now, self.settings.policy.max_moves_window);
@@ -305,7 +308,7 @@ impl Engine {
             self.save(now);
             return;
         }
-        if !self.is_permitted(now, cause, from, to) {
+        if !self.is_idle(now, cause, from, to) || !self.is_permitted(now, cause, from, to) {
             return;
         }
         self.begin_move(now, cause, from, to, detect);
@@ -355,6 +358,12 @@ impl Engine {
         if switchover.dry_run {
             let from = holder.map(|holder| self.id(holder));
             return self.answer(id, Ok(Done::WouldMove { from, to: switchover.to.clone() }));
+        }
+        if !switchover.force
+            && !self.has_permission(Cause::Switchover)
+            && !self.is_idle(now, Cause::Switchover, holder, to)
+        {
+            return self.wait_for_idle(id, switchover);
         }
         if !self.permits_switchover(now, id, switchover, holder, to) {
             return;
@@ -427,6 +436,7 @@ impl Engine {
         self.note_origin(&mut moving);
         self.moving = Some(moving);
         self.drift.forget();
+        self.end_idle_wait(now);
         let from = from.map(|node| self.id(node));
         self.events.push_back(EventKind::MoveStarted { id, from, to: self.id(to), cause, detect });
         self.choose_mover(now);

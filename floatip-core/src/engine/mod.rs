@@ -8,6 +8,7 @@ mod action;
 mod brakes;
 mod decision;
 mod drift;
+mod idle;
 mod moving;
 mod observation;
 mod permission;
@@ -44,6 +45,7 @@ pub use witness::WitnessSettings;
 use brakes::Pause;
 use decision::Hold;
 use drift::Drift;
+use idle::IdleWait;
 use moving::Move;
 use observation::Repair;
 use permission::Permission;
@@ -83,6 +85,7 @@ pub struct Engine {
     last_move_end: Option<Instant>,
     hold_off: Option<Instant>,
     permission: Option<Permission>,
+    idle_wait: Option<IdleWait>,
     vetoes: u32,
     /// The move that is held and why, as it was said.
     announced_held: Option<(Cause, Option<usize>, usize, &'static str)>,
@@ -134,6 +137,7 @@ impl Engine {
             last_move_end: None,
             hold_off: None,
             permission: None,
+            idle_wait: None,
             vetoes: 0,
             announced_held: None,
             unchanged_failures: 0,
@@ -286,6 +290,7 @@ impl Engine {
         times.push(self.witnesses.next());
         times.push(self.next_restore());
         times.push(self.next_permission());
+        times.push(self.next_idle_wait());
         times.push(self.pause.as_ref().and_then(|pause| pause.until));
         times.into_iter().flatten().filter(|time| *time > self.turned).min()
     }
@@ -341,6 +346,9 @@ impl Engine {
         if self.frozen {
             return State::Frozen;
         }
+        if self.idle_wait.is_some() && self.hold != Hold::Vetoed {
+            return State::WaitingForIdle;
+        }
         let holder = match self.reader.knowledge() {
             Knowledge::Unread => return State::Starting,
             Knowledge::Unknown { .. } => return State::Unreadable,
@@ -391,7 +399,11 @@ impl Engine {
         if self.moving.is_some() {
             self.drive(now);
         } else {
-            self.decide(now);
+            self.resume_switchover(now);
+            if self.moving.is_none() {
+                self.decide(now);
+            }
+            self.end_unwanted_idle_wait(now);
         }
         self.begin_repair(now);
         self.ask_ready(now);

@@ -43,6 +43,11 @@ impl Engine {
         self.ask_permission(now, cause, from, to, None)
     }
 
+    /// Whether the hooks have allowed a move of this cause, and it was not made yet.
+    pub(super) fn has_permission(&self, cause: Cause) -> bool {
+        self.permission.as_ref().is_some_and(|permission| permission.asked.is_none() && permission.cause == cause)
+    }
+
     /// The same for an operator's move, whose command waits for the answer.
     pub(super) fn permits_switchover(
         &mut self,

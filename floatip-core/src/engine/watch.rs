@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::Settings;
 use super::track::ProbeId;
-use super::watched::Watched;
+use super::watched::{Line, Watched};
+use crate::combination::Role;
 use crate::event::EventKind;
 use crate::node::{Host, Node};
 use crate::policy::Policy;
@@ -87,7 +88,11 @@ impl Watch {
         };
         Self {
             nodes: nodes.iter().map(|node| Watched::new(settings, |c| c.direct, salt(&node.host))).collect(),
-            address: Watched::new(settings, |c| c.verifies, salt(&settings.floating_ip.address)),
+            address: Watched::new(
+                settings,
+                |c| c.verifies && c.role != Role::TellsIdle,
+                salt(&settings.floating_ip.address),
+            ),
             local: nodes.iter().map(|node: &Node| node.local).collect(),
             witnessed: !settings.witnesses.is_empty(),
             lacks_witness: false,
@@ -164,6 +169,34 @@ impl Watch {
     /// Why somebody maintains the node, if a check says so.
     pub(crate) fn maintenance(&self, node: usize) -> Option<&str> {
         self.nodes[node].maintenance()
+    }
+
+    /// True if a check tells whether the node is idle.
+    pub(crate) fn tells_idle(&self, node: usize) -> bool {
+        self.nodes[node].lines.iter().any(Line::tells_idle)
+    }
+
+    /// Whether the node is idle, by probes that began at `since` or later.
+    pub(crate) fn idleness(&self, node: usize, since: Instant) -> Evidence {
+        self.nodes[node].idleness(since)
+    }
+
+    /// What the node is in use by, if a check says so.
+    pub(crate) fn in_use_by(&self, node: usize) -> Option<crate::probe::Reason> {
+        self.nodes[node].in_use_by().cloned()
+    }
+
+    /// Asks at the fast interval whether the node is idle, for the first time at once, while a move waits for it.
+    pub(crate) fn urge_idleness(&mut self, node: usize, urgent: bool, since: Instant, now: Instant) {
+        for index in 0..self.nodes[node].lines.len() {
+            let line = &mut self.nodes[node].lines[index];
+            if line.tells_idle() {
+                line.track.urge(urgent);
+                if urgent && !line.track.started_since(since) && line.track.has_room_in_step() {
+                    self.begin(Subject::Node(node), index, now);
+                }
+            }
+        }
     }
 
     /// Each check of a node.

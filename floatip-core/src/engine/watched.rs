@@ -9,7 +9,7 @@ use crate::combination::{Require, Role};
 use crate::event::EventKind;
 use crate::node::NodeId;
 use crate::policy::Flaps;
-use crate::probe::Verdict;
+use crate::probe::{Reason, Verdict};
 use crate::status::{Health, ProbeStatus};
 
 /// One check of one subject.
@@ -34,9 +34,18 @@ impl Line {
         self.role == Role::Decides
     }
 
+    pub(super) fn tells_idle(&self) -> bool {
+        self.role == Role::TellsIdle
+    }
+
+    /// It may turn a node down by itself, or have it left for maintenance.
+    fn counts(&self) -> bool {
+        matches!(self.role, Role::Decides | Role::Corroborates)
+    }
+
     /// A single verdict of it has turned the node down.
     fn is_conclusive(&self) -> bool {
-        self.role != Role::Informs && self.track.is_conclusive()
+        self.counts() && self.track.is_conclusive()
     }
 
     /// Keeps what a verdict says beside healthy or not.
@@ -168,7 +177,26 @@ impl Watched {
 
     /// Why somebody maintains it, if a check says so.
     pub(super) fn maintenance(&self) -> Option<&str> {
-        self.lines.iter().filter(|line| line.role != Role::Informs).find_map(|line| line.maintenance.as_deref())
+        self.lines.iter().filter(|line| line.counts()).find_map(|line| line.maintenance.as_deref())
+    }
+
+    /// Whether it could be left without disturbing anybody, by probes that began at `since` or later.
+    pub(super) fn idleness(&self, since: Instant) -> Evidence {
+        let tracks = || self.lines.iter().filter(|line| line.tells_idle()).map(|line| &line.track);
+        if tracks().any(|track| track.failed_since(since)) {
+            Evidence::Failed
+        } else if tracks().all(|track| track.healthy_since(since)) {
+            Evidence::Healthy
+        } else if tracks().any(|track| track.outstanding_since(since)) {
+            Evidence::Pending
+        } else {
+            Evidence::Missing
+        }
+    }
+
+    /// What it is in use by, if a check says so.
+    pub(super) fn in_use_by(&self) -> Option<&Reason> {
+        self.lines.iter().filter(|line| line.tells_idle()).find_map(|line| line.track.reason())
     }
 
     /// What is news of a node beside its health: maintenance, and checks that are down while the node is not.
@@ -182,7 +210,7 @@ impl Watched {
                 None => EventKind::MaintenanceEnded { node: node() },
             });
         }
-        for line in &mut self.lines {
+        for line in self.lines.iter_mut().filter(|line| !line.tells_idle()) {
             match line.track.health() {
                 Health::Unhealthy if !line.told_down && self.health != Health::Unhealthy => {
                     if let Some(reason) = line.track.reason().cloned() {

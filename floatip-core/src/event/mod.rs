@@ -504,6 +504,30 @@ pub enum EventKind {
         /// What forbids it.
         reason: &'static str,
     },
+    /// A planned move waits until the node that it leaves is idle. Said once a wait.
+    MoveWaiting {
+        /// The node that holds the address.
+        from: NodeId,
+        /// The node that shall receive it.
+        to: NodeId,
+        /// Why it shall be moved.
+        cause: Cause,
+        /// What the node is in use by.
+        reason: Reason,
+        /// How long it waits at most, in milliseconds.
+        #[serde(rename = "at_most_ms", serialize_with = "millis")]
+        at_most: Duration,
+    },
+    /// The node has not become idle in time: the move is made all the same.
+    IdleWaitExpired {
+        /// The node that holds the address.
+        node: NodeId,
+        /// How long the move has waited, in milliseconds.
+        #[serde(rename = "waited_ms", serialize_with = "millis")]
+        waited: Duration,
+        /// What the node is in use by; absent if no check could tell.
+        reason: Option<Reason>,
+    },
     /// A hook did not allow a move. An unplanned one is asked about again, ever more rarely, up to once a minute.
     MoveVetoed {
         /// The node that holds the address; absent if nobody does.

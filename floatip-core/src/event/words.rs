@@ -44,6 +44,7 @@ impl EventKind {
             | Self::ClockJumped { .. }
             | Self::MoveVetoed { .. }
             | Self::MoveHeld { .. }
+            | Self::IdleWaitExpired { .. }
             | Self::HookMissed { .. }
             | Self::StateNotSaved { .. } => true,
             Self::NodeCameUp { .. }
@@ -67,6 +68,7 @@ impl EventKind {
             | Self::NodeDrained { .. }
             | Self::NodeUndrained { .. }
             | Self::FailbackDue { .. }
+            | Self::MoveWaiting { .. }
             | Self::LeaseAcquired { .. } => false,
         }
     }
@@ -228,6 +230,15 @@ impl fmt::Display for EventKind {
             Self::LeaseLost {} => write!(f, "the lease was lost: this monitor moves nothing"),
             Self::MoveHeld { from, to, cause, reason } => {
                 write!(f, "a {} from {} to {to} is held: {reason}", cause.as_str(), OrNobody(from))
+            }
+            Self::MoveWaiting { from, to, cause, reason, at_most } => write!(
+                f,
+                "a {} from {from} to {to} waits until {from} is idle, for {at_most:.1?} at most: {reason}",
+                cause.as_str()
+            ),
+            Self::IdleWaitExpired { node, waited, reason } => {
+                write!(f, "{node} has not become idle in {waited:.1?}, so the move is made all the same")?;
+                reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
             }
             Self::MoveVetoed { from, to, cause, reason } => {
                 write!(f, "a {} from {} to {to} was not made: {reason}", cause.as_str(), OrNobody(from))

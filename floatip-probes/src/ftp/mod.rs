@@ -8,6 +8,7 @@ mod kept;
 mod passive;
 mod reply;
 mod session;
+mod sessions;
 mod tls_mode;
 mod transfer;
 
@@ -32,7 +33,7 @@ use dialogue::Dialogue;
 pub use dialogue::{Line, Speaker};
 use kept::KeptSessions;
 use passive::Passive;
-use session::{BANNER, LOGIN, Session};
+use session::{BANNER, LOGIN, SESSIONS, Session};
 pub use tls_mode::TlsMode;
 use transfer::Transfer;
 
@@ -93,6 +94,7 @@ pub struct FtpProbe {
     expect_passive: Vec<IpAddr>,
     passive_mismatch: PassiveMismatch,
     kept: Option<KeptSessions>,
+    max_sessions: Option<u32>,
 }
 
 /// What follows if a server names an address for data connections that leads clients elsewhere.
@@ -164,6 +166,7 @@ impl FtpProbe {
             expect_passive: Vec::new(),
             passive_mismatch: PassiveMismatch::default(),
             kept: None,
+            max_sessions: None,
         })
     }
 
@@ -246,6 +249,17 @@ impl FtpProbe {
         Ok(self)
     }
 
+    /// Has the server tell how many sessions it has beside this one; with more than `most` it is unhealthy. This is how a
+    /// check tells whether a server is idle ([`Role::TellsIdle`](floatip_core::Role::TellsIdle)). The number is in the
+    /// greeting of pure-ftpd, and of proftpd with `DisplayConnect "You are user number %N of %M"`, and in the answer of
+    /// vsftpd to `STAT`; a server that tells none gives no verdict. Other checks of the same server are sessions too. Every
+    /// check has a session of its own then. Default: not asked.
+    #[must_use]
+    pub fn max_sessions(mut self, most: u32) -> Self {
+        self.max_sessions = Some(most);
+        self
+    }
+
     /// As [`probe`](HealthProbe::probe), with what was said on the control connection, the password masked: also of a
     /// check that ended at its deadline.
     ///
@@ -264,7 +278,7 @@ impl FtpProbe {
     }
 
     async fn check(&self, target: &Target, progress: &mut Progress, dialogue: Dialogue) -> Result<Verdict, Failure> {
-        let kept = self.kept.as_ref().filter(|_| target.via == Via::Direct);
+        let kept = self.kept.as_ref().filter(|_| target.via == Via::Direct && self.max_sessions.is_none());
         if let Some(kept) = kept {
             progress.stage = "kept session";
             if let Some(warnings) = kept.answers(target, &dialogue).await {
@@ -275,6 +289,14 @@ impl FtpProbe {
             Ok(session) => session,
             Err(failure) => return busy(failure),
         };
+        if let Some(most) = self.max_sessions {
+            progress.stage = SESSIONS;
+            let others = session.others().await?;
+            if others > most {
+                let detail = format!("{others} other sessions are open, and at most {most} may be");
+                return Err(Reason::Failed { detail }.into());
+            }
+        }
         self.transfer(&mut session, progress, kept.is_some()).await?;
         let verdict = session.warnings.iter().cloned().fold(Verdict::healthy(), Verdict::with_warning);
         match kept {
@@ -375,6 +397,9 @@ impl fmt::Display for FtpProbe {
         }
         if let Some(folder) = &self.store {
             write!(f, ", storing in {folder}")?;
+        }
+        if let Some(most) = self.max_sessions {
+            write!(f, ", at most {most} other sessions")?;
         }
         Ok(())
     }

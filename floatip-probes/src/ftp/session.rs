@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use floatip_core::{Host, Reason, Target};
+use floatip_core::{Host, ProbeError, Reason, Target};
 use suppaftp::tokio::{AsyncRustlsFtpStream, AsyncRustlsStream, AsyncTlsConnector};
 use suppaftp::types::Response;
 use suppaftp::{FtpError, FtpResult, Status};
@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 use super::FtpProbe;
 use super::dialogue::Dialogue;
 use super::hidden::{Hidden, STAND_IN};
-use super::reply;
 use super::tls_mode::TlsMode;
+use super::{reply, sessions};
 use crate::Secret;
 use crate::connection::{CONNECT, connect};
 use crate::failure::Failure;
@@ -27,6 +27,7 @@ use crate::tls_client::{HANDSHAKE, TlsClient};
 
 pub(super) const BANNER: &str = "banner";
 pub(super) const LOGIN: &str = "login";
+pub(super) const SESSIONS: &str = "count of sessions";
 const PROTECTION: &str = "protection of data";
 
 /// One session with one server.
@@ -110,6 +111,28 @@ impl Session {
         let expected = [Status::LoggedIn, Status::CommandNotImplemented];
         let reply = self.stream.custom_command(format!("PASS {STAND_IN}"), &expected).await;
         self.judge(LOGIN, reply).map(drop)
+    }
+
+    /// How many sessions the server has beside this one, by its greeting or its answer to STAT.
+    pub(super) async fn others(&mut self) -> Result<u32, Failure> {
+        let mut count = self.stream.get_welcome_msg().and_then(sessions::count);
+        if count.is_none() {
+            // Where the client expects a 211 it takes the first line for the whole reply, as FEAT needs it. A server that does
+            // not know the command tells no number in its refusal.
+            count = match self.attempt("STAT", &[]).await {
+                Ok(reply) | Err(FtpError::UnexpectedResponse(reply)) => {
+                    sessions::count(&String::from_utf8_lossy(&reply.body))
+                }
+                Err(error) => return Err(self.failure(SESSIONS, error)),
+            };
+        }
+        let count = count.ok_or_else(|| ProbeError::Unusable {
+            what: "the server tells its number of sessions neither in its greeting nor in its answer to STAT; have \
+                   proftpd say \"You are user number %N of %M\" (DisplayConnect), or ask it by a check of kind exec"
+                .to_owned(),
+            source: "no number of sessions".into(),
+        })?;
+        Ok(count.saturating_sub(1))
     }
 
     /// Sends a command, and reads its reply.

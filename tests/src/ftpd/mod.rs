@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::daemon::{Firewall, PASSWORD, PASSWORD_HASH, USER, add_user};
+use crate::need;
 use crate::netns::Namespace;
 use crate::process::{Process, output, until};
 use crate::reaper::{Folder, PREFIX};
@@ -29,7 +30,7 @@ pub const SERVER_NAME: &str = "ftp.example";
 /// A file that can be fetched, and what it holds.
 pub const CANARY: (&str, &str) = ("canary.txt", "the canary sings\n");
 
-/// Where `.ci/ftp-daemons` puts what it makes.
+/// Where in [`need::target`] `.ci/ftp-daemons` puts what it makes.
 const FOLDER: &str = "ftp-daemons";
 
 /// Which program.
@@ -56,6 +57,14 @@ impl Program {
             Self::Proftpd => "proftpd",
             Self::PureFtpd => "pure-ftpd",
             Self::Pyftpdlib => "pyftpdlib",
+        }
+    }
+
+    /// Whether it says how many sessions it has, in its greeting or its answer to STAT.
+    pub fn tells_sessions(self) -> bool {
+        match self {
+            Self::Vsftpd | Self::Proftpd | Self::PureFtpd => true,
+            Self::Pyftpdlib => false,
         }
     }
 }
@@ -98,9 +107,7 @@ impl Setup {
 /// # Errors
 /// If not; it says what makes them.
 pub fn installed() -> Result<PathBuf> {
-    let executable = std::env::current_exe()?;
-    let target = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    let folder = target.context("the test is not in a target folder")?.join(FOLDER);
+    let folder = need::target().join(FOLDER);
     ensure!(folder.join("made").exists(), "proftpd, pure-ftpd and pyftpdlib are missing: run `bash .ci/ftp-daemons`");
     Ok(folder)
 }
@@ -307,6 +314,8 @@ fn command(
                 place("score"),
                 place("log")
             );
+            fs::write(folder.join("greeting"), "You are user number %N of %M\n")?;
+            writeln!(text, "DisplayConnect {}", place("greeting"))?;
             if setup.one_session {
                 text += "MaxClients 1\n";
             }

@@ -277,14 +277,14 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "a stopping monitor begins moves",
         "decision.rs",
-        "if self.stopping || self.hold_off.is_some() || self.is_held(now, cause, from, to) {",
-        "if self.hold_off.is_some() || self.is_held(now, cause, from, to) {",
+        "if self.stopping || self.is_held(now, cause, from, to) {",
+        "if self.is_held(now, cause, from, to) {",
     ),
     sabotage(
         "a move that fails is begun again at once",
         "decision.rs",
-        "if self.stopping || self.hold_off.is_some() || self.is_held(now, cause, from, to) {",
-        "if self.stopping || self.is_held(now, cause, from, to) {",
+        "if self.hold_off.is_some() {\n            return self.keep_idle_wait();",
+        "if false {\n            return self.keep_idle_wait();",
     ),
     sabotage(
         "a drained node is a candidate",

@@ -35,6 +35,7 @@ pub(crate) struct FtpSpec {
     passive_mismatch: PassiveMismatch,
     keep_session: bool,
     full_every: Duration,
+    max_sessions: Option<u32>,
 }
 
 impl FtpSpec {
@@ -57,6 +58,7 @@ impl FtpSpec {
         "passive_mismatch",
         "keep_session",
         "full_every",
+        "max_sessions",
     ];
 
     const PORT: Port = Port(21);
@@ -96,6 +98,7 @@ impl FtpSpec {
             passive_mismatch: PassiveMismatch::default(),
             keep_session: false,
             full_every: Self::FULL_EVERY,
+            max_sessions: None,
         };
         table.set("list", &mut spec.list);
         spec.retrieve = table.optional("retrieve").map(Spanned::into_inner);
@@ -111,6 +114,13 @@ impl FtpSpec {
         table.set("passive_mismatch", &mut spec.passive_mismatch);
         table.set("keep_session", &mut spec.keep_session);
         table.set("full_every", &mut spec.full_every);
+        if let Some(most) = table.optional::<u32>("max_sessions") {
+            if spec.keep_session {
+                let hint = "leave `keep_session` out: sessions are counted when one begins";
+                table.report.error(most.span(), "`max_sessions` does not go with `keep_session`", hint);
+            }
+            spec.max_sessions = Some(most.into_inner());
+        }
         spec
     }
 
@@ -147,6 +157,9 @@ impl FtpSpec {
         if let Some(folder) = self.store.path()? {
             ftp = ftp.store(folder);
         }
+        if let Some(most) = self.max_sessions {
+            ftp = ftp.max_sessions(most);
+        }
         if self.keep_session { ftp.keep_session(self.full_every) } else { Ok(ftp) }
     }
 
@@ -165,6 +178,7 @@ impl FtpSpec {
             setting("expect_passive", Some("[]"), "addresses that PASV may name beside the floating one and its own"),
             setting("passive_mismatch", Some("\"warn\""), "\"unhealthy\" if PASV names any other"),
             setting("keep_session", Some("false"), "one session a node, asked by NOOP between full checks"),
+            setting("max_sessions", None, "more other sessions are unhealthy, or with tells_idle not idle"),
             setting("full_every", Some(&format!("\"{full_every}\"")), "how often a kept session is checked in full"),
         ];
         defaults.extend(tls::setting_defaults(TABLE));

@@ -51,6 +51,8 @@ pub(crate) struct Probe {
     pub(crate) timing: Timing,
     /// It is shown, and never counts.
     pub(crate) informational: bool,
+    /// It tells whether a node is idle, and nothing of its health.
+    pub(crate) tells_idle: bool,
     /// Where it stands in the file.
     pub(crate) at: Range<usize>,
 }
@@ -69,7 +71,7 @@ impl Probe {
     pub(crate) fn decides(&self) -> bool {
         let says_only_maintenance = matches!(&self.spec, ProbeSpec::File(file) if !file.must_exist);
         let says_nothing_of_the_service = says_only_maintenance || self.spec == ProbeSpec::Ec2Status;
-        self.direct && !self.informational && !says_nothing_of_the_service
+        self.direct && !self.informational && !self.tells_idle && !says_nothing_of_the_service
     }
 }
 
@@ -260,6 +262,8 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Probe> {
     table.set("direct", &mut direct);
     let mut informational = false;
     table.set("informational", &mut informational);
+    let mut tells_idle = false;
+    let tells_idle_at = table.set("tells_idle", &mut tells_idle);
     let at = table.span.clone();
     let mut verify = table.optional::<bool>("verify").map(Spanned::into_inner);
     if let Some((kind, ..)) = &probe
@@ -274,6 +278,16 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Probe> {
         }
         verify = Some(false);
     }
+    if let (true, Some(at)) = (tells_idle, tells_idle_at) {
+        if verify == Some(true) || informational || !direct {
+            table.report.error(
+                at,
+                "`tells_idle = true` asks the nodes themselves, and only whether they are idle",
+                "leave `direct`, `verify` and `informational` out of this probe",
+            );
+        }
+        verify = Some(false);
+    }
     if !direct && verify == Some(false) {
         table.report.error(
             table.span.clone(),
@@ -282,7 +296,7 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Probe> {
         );
     }
     table.finish();
-    probe.map(|(_, spec, secret)| Probe { spec, secret, direct, verify, timing, informational, at })
+    probe.map(|(_, spec, secret)| Probe { spec, secret, direct, verify, timing, informational, tells_idle, at })
 }
 
 /// True for a setting of some kind of probe.
@@ -301,6 +315,12 @@ pub(super) fn defaults() -> Vec<DefaultSetting> {
             "informational",
             Some("false".to_owned()),
             "true: shown, and never counts",
+        ),
+        DefaultSetting::new(
+            "[[floating_ip.probe]]",
+            "tells_idle",
+            Some("false".to_owned()),
+            "true: healthy means idle; holds planned moves, see wait_for_idle",
         ),
     ];
     let own = ["interval", "fast_interval", "timeout", "fall", "rise"];

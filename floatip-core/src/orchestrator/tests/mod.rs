@@ -7,6 +7,7 @@ mod drift;
 mod fallback;
 mod history;
 mod hooks;
+mod idle;
 mod moves;
 mod policy;
 mod rules;
