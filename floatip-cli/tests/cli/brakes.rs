@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::rig::{Monitor, Service, Site};
 
 /// A site with more in its configuration: behind `at`, which stands there already.
-async fn site(at: &str, more: &str) -> Site {
+pub(crate) async fn site(at: &str, more: &str) -> Site {
     let site = Site::new().await;
     let file = site.desk.path("floatip.toml");
     let config = fs::read_to_string(&file).unwrap();
@@ -18,27 +18,27 @@ async fn site(at: &str, more: &str) -> Site {
     site
 }
 
-async fn monitored(site: &Site) -> Monitor {
+pub(crate) async fn monitored(site: &Site) -> Monitor {
     let monitor = site.monitor(&["--event-log", "events.jsonl"]);
     site.status_until(|status| status["state"] == "serving" && all_healthy(status)).await;
     monitor
 }
 
-fn all_healthy(status: &Value) -> bool {
+pub(crate) fn all_healthy(status: &Value) -> bool {
     status["nodes"].as_array().unwrap().iter().all(|node| node["health"] == "healthy")
 }
 
-fn events(site: &Site) -> Vec<Value> {
+pub(crate) fn events(site: &Site) -> Vec<Value> {
     let log = fs::read_to_string(site.desk.path("events.jsonl")).unwrap();
     log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn happened(site: &Site, event: &str) -> Value {
+pub(crate) fn happened(site: &Site, event: &str) -> Value {
     let found = events(site).into_iter().find(|logged| logged["event"] == event);
     found.unwrap_or_else(|| panic!("no {event} in {:#?}", events(site)))
 }
 
-const POLICY: &str = "timeout = \"2s\"\n";
+pub(crate) const POLICY: &str = "timeout = \"2s\"\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_with_a_duration_is_shown_and_ends_by_itself() {

@@ -8,6 +8,7 @@ mod discover;
 mod iam_policy;
 mod monitor;
 mod operator;
+mod policies;
 mod preflight;
 mod probe;
 mod push;
