@@ -304,8 +304,10 @@ impl Fixture for Bench<'_> {
                 self.put_into(&namespace);
                 self.mover.settle(&namespace).await.expect("the device can bear the address");
             }
-            // The kernel knows nothing between "here" and "there", and this mover no other namespace.
-            Situation::Leaving(_) | Situation::GoingTo(_) | Situation::OnStranger => return false,
+            // The kernel knows nothing between "here" and "there", and this mover no other namespace and no parts.
+            Situation::Leaving(_) | Situation::GoingTo(_) | Situation::OnStranger | Situation::Split(..) => {
+                return false;
+            }
             new => panic!("{new:?} is new"),
         }
         true

@@ -11,7 +11,7 @@ use std::time::Instant;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
-use floatip_core::{BoxError, MoveError, Readiness};
+use floatip_core::{BoxError, MoveError, PartError, Readiness};
 
 use crate::limiter::Hold;
 
@@ -97,6 +97,11 @@ impl<'a> Call<'a> {
     /// An answer that says nothing that could be used.
     pub(crate) fn unclear(self, why: impl Into<BoxError>) -> MoveError {
         self.meaning(Class::Unclear, why.into())
+    }
+
+    /// It took effect, but not for these parts.
+    pub(crate) fn partly(self, left: Vec<PartError>) -> MoveError {
+        MoveError::Partly { call: self.name, resource: self.resource.to_owned(), left }
     }
 
     /// What was found out before the request was sent.
@@ -358,6 +363,7 @@ mod tests {
             MoveError::OutcomeUnknown { .. } => "outcome unknown",
             MoveError::Impossible { .. } => "impossible",
             MoveError::TimedOut { .. } => "timed out",
+            MoveError::Partly { .. } => "partly",
             other => panic!("{other}"),
         }
     }

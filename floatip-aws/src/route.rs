@@ -9,8 +9,8 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use floatip_core::{
-    Accepted, AddressMover, Capabilities, MoveError, NodeId, Placement, Precondition, Readiness, ReleaseMode, Strategy,
-    Token,
+    Accepted, AddressMover, Capabilities, MoveError, NodeId, PartError, Placement, Precondition, Readiness,
+    ReleaseMode, Strategy, Token,
 };
 use ipnet::IpNet;
 use tokio::task::JoinSet;
@@ -31,8 +31,8 @@ const REPLACE: &str = "ReplaceRoute";
 /// # Guarantees
 /// The token is what the routes lead to, a [`Token::Snapshot`]. All tables are read once more just before the first
 /// request, which narrows the race with another monitor and does not close it. The tables are changed in parallel. Where
-/// some have been changed and others not, the placement is [`Placement::Split`] with one part a table, and a claim
-/// finishes the others. Seen free, the route is created in the first table before the others: EC2 refuses whoever comes
+/// some have been changed and others not, the answer is [`MoveError::Partly`] with what each of the others said, the
+/// placement is [`Placement::Split`] with one part a table, and a claim finishes the others. Seen free, the route is created in the first table before the others: EC2 refuses whoever comes
 /// second, so that of two monitors one wins as a whole.
 ///
 /// A table that does not have the route gets it. A black hole that leads to nothing of any node counts as no route, and
@@ -81,10 +81,18 @@ impl RouteMover {
             reading.tables.into_iter().filter(|(_, leads)| leads.interface() != Some(&target)).collect();
         self.turns(&left).await?;
         let mut done = Vec::new();
-        if *seen == Placement::Free && left.len() > 1 {
+        // Seen free, one table decides who was first. One that refuses everybody for good cannot.
+        while *seen == Placement::Free && left.len() > 1 {
             let (table, leads) = left.remove(0);
-            self.set(&table, &leads, &target).await?;
-            done.push((table, Ok(())));
+            let answer = self.set(&table, &leads, &target).await;
+            let decided = !answer.as_ref().is_err_and(is_for_good);
+            done.push((table, answer));
+            if decided {
+                break;
+            }
+        }
+        if done.last().is_some_and(|(_, answer)| answer.as_ref().is_err_and(|error| !is_for_good(error))) {
+            return outcome(self.call(), done).map(|()| Accepted::without_token());
         }
         let mut requests = JoinSet::new();
         for (table, leads) in left {
@@ -133,31 +141,30 @@ async fn set(ec2: &Ec2, destination: &str, table: &str, leads: &Leads, target: &
     }
 }
 
-/// Some tables were changed and others not, or nobody knows.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", words(tables))]
-struct Partly {
-    tables: Vec<(String, Result<(), MoveError>)>,
-}
-
-fn words(tables: &[(String, Result<(), MoveError>)]) -> String {
-    let word = |(table, answer): &(String, Result<(), MoveError>)| match answer {
-        Ok(()) => format!("{table} was changed"),
-        Err(error) => format!("{table} was not: {}", floatip_core::chain(error)),
-    };
-    tables.iter().map(word).collect::<Vec<_>>().join("; ")
-}
-
-/// What all the tables together come to: a refusal only if nothing can have changed.
+/// What all the tables together come to: a refusal only if nothing can have changed, and then the one that may pass
+/// soonest, so that a table which refuses for good keeps no other from being asked again.
 fn outcome(call: Call<'_>, tables: Vec<(String, Result<(), MoveError>)>) -> Result<(), MoveError> {
-    let certain = tables.iter().all(|(_, answer)| answer.as_ref().is_err_and(|error| !error.may_have_changed()));
-    if tables.iter().all(|(_, answer)| answer.is_ok()) {
-        Ok(())
-    } else if certain || tables.len() == 1 {
-        tables.into_iter().try_for_each(|(_, answer)| answer)
-    } else {
-        Err(call.unclear(Partly { tables }))
+    let asked = tables.len();
+    let mut left: Vec<_> =
+        tables.into_iter().filter_map(|(table, answer)| Some(PartError::new(table, answer.err()?))).collect();
+    if left.is_empty() {
+        return Ok(());
     }
+    if left.len() < asked {
+        return Err(call.partly(left));
+    }
+    if asked == 1 || left.iter().all(|left| !left.error.may_have_changed()) {
+        let first = left.iter().position(|left| !is_for_good(&left.error)).unwrap_or(0);
+        return Err(left.swap_remove(first).error);
+    }
+    let words: Vec<_> =
+        left.iter().map(|left| format!("{}: {}", left.part, floatip_core::chain(&left.error))).collect();
+    Err(call.unclear(words.join("; ")))
+}
+
+/// Whether a table refuses until somebody changes something.
+fn is_for_good(error: &MoveError) -> bool {
+    matches!(error, MoveError::Denied { .. } | MoveError::NotFound { .. } | MoveError::Impossible { .. })
 }
 
 impl fmt::Debug for RouteMover {
@@ -222,7 +229,18 @@ mod tests {
         let partly = told(vec![Ok(()), refused()]).unwrap_err();
         assert!(partly.may_have_changed());
         let text = floatip_core::chain(&partly);
-        assert!(text.contains("rtb-0 was changed") && text.contains("rtb-1 was not"), "{text}");
-        assert!(told(vec![refused(), Err(call.unclear("no reply"))]).unwrap_err().may_have_changed());
+        assert!(!text.contains("rtb-0") && text.contains("rtb-1 is left"), "{text}");
+        let unclear = told(vec![refused(), Err(call.unclear("no reply"))]);
+        assert!(matches!(unclear, Err(MoveError::OutcomeUnknown { .. })), "none is known to have changed");
+    }
+
+    #[test]
+    fn of_refusals_the_one_that_may_pass_is_told() {
+        let call = Call::request(REPLACE, "10.99.0.1/32");
+        let tables = vec![
+            ("rtb-0".to_owned(), Err(call.impossible("too many routes"))),
+            ("rtb-1".to_owned(), Err(call.conflict("somebody was first"))),
+        ];
+        assert!(matches!(outcome(call, tables), Err(MoveError::Conflict { .. })));
     }
 }

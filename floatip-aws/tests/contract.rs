@@ -17,7 +17,8 @@ const ALLOCATION: &str = "eipalloc-0a1b2c3d4e5f60002";
 const STRANGER: &str = "i-stranger";
 const PRIVATE_IP: &str = "10.0.0.50";
 const IPV6: &str = "fd00::50";
-const TABLE: &str = "rtb-0a1b2c3d4e5f60003";
+const TABLE: &str = TABLES[0];
+const TABLES: [&str; 3] = ["rtb-0a1b2c3d4e5f60003", "rtb-0a1b2c3d4e5f60004", "rtb-0a1b2c3d4e5f60005"];
 const OVERLAY: &str = "10.99.0.1";
 const DESTINATION: &str = "10.99.0.1/32";
 
@@ -29,6 +30,8 @@ struct Ec2Fixture {
     release: Action,
     claim: Action,
     place: fn(&Console, &World, &Situation) -> bool,
+    /// Of how many parts the address is made.
+    parts: usize,
 }
 
 fn names() -> [(NodeId, &'static str); 3] {
@@ -45,7 +48,9 @@ async fn start() -> (Simulator, floatip_aws::Ec2) {
         .network_interface(INTERFACE, "subnet-a", "10.0.0.9")
         .elastic_ip(ALLOCATION, "203.0.113.9")
         .subnet_ipv6("subnet-a", "fd00::/64")
-        .route_table(TABLE, "vpc-1");
+        .route_table(TABLES[0], "vpc-1")
+        .route_table(TABLES[1], "vpc-1")
+        .route_table(TABLES[2], "vpc-1");
     let timings = Timings::default().attach(Duration::from_millis(100));
     let timings = timings.detach(Duration::from_millis(150)).force_detach(Duration::from_millis(100));
     let simulator = Simulator::start(world, timings).await.unwrap();
@@ -64,6 +69,7 @@ async fn eni() -> Ec2Fixture {
         release: Action::DetachNetworkInterface,
         claim: Action::AttachNetworkInterface,
         place: place_interface,
+        parts: 1,
     }
 }
 
@@ -78,6 +84,7 @@ async fn eip(fencing: Fencing) -> Ec2Fixture {
         release: Action::DisassociateAddress,
         claim: Action::AssociateAddress,
         place: place_address,
+        parts: 1,
     }
 }
 
@@ -96,13 +103,16 @@ async fn private_ip(ip: &str, place: fn(&Console, &World, &Situation) -> bool) -
         release,
         claim,
         place,
+        parts: 1,
     }
 }
 
-/// With one table, a claim of the free address is one call, as the contract's faults need it.
-async fn route() -> Ec2Fixture {
+/// With one table, a claim is one call, as the contract's faults need it; with several, it can succeed in part.
+async fn route(tables: &[&str], place: fn(&Console, &World, &Situation) -> bool) -> Ec2Fixture {
     let (simulator, ec2) = start().await;
-    let builder = RouteMover::builder(ec2, OVERLAY.parse().unwrap(), RouteTables::Ids(vec![TABLE.to_owned()]));
+    let parts = tables.len();
+    let tables = RouteTables::Ids(tables.iter().map(|table| (*table).to_owned()).collect());
+    let builder = RouteMover::builder(ec2, OVERLAY.parse().unwrap(), tables);
     let builder = names()
         .into_iter()
         .fold(builder, |builder, (node, instance)| builder.node(node, NodeInterface::new().instance(instance)));
@@ -112,7 +122,8 @@ async fn route() -> Ec2Fixture {
         read: Action::DescribeRouteTables,
         release: Action::DeleteRoute,
         claim: Action::CreateRoute,
-        place: place_route,
+        place,
+        parts,
     }
 }
 
@@ -142,6 +153,7 @@ fn place_interface(console: &Console, world: &World, situation: &Situation) -> b
         }
         Situation::GoingTo(node) => drop(console.attach(INTERFACE, &instance_of(node), 1).unwrap()),
         Situation::OnStranger => attached(STRANGER),
+        Situation::Split(..) => return false,
         new => panic!("{new:?} is new"),
     }
     true
@@ -158,8 +170,10 @@ fn place_address(console: &Console, world: &World, situation: &Situation) -> boo
         Situation::Free => {}
         Situation::On(node) => leads_to(&instance_of(node)),
         Situation::OnStranger => leads_to(STRANGER),
-        // The API shows every change of an address at once.
-        Situation::UnsettledOn(_) | Situation::Leaving(_) | Situation::GoingTo(_) => return false,
+        // The API shows every change of an address at once, and of all of it.
+        Situation::UnsettledOn(_) | Situation::Leaving(_) | Situation::GoingTo(_) | Situation::Split(..) => {
+            return false;
+        }
         new => panic!("{new:?} is new"),
     }
     true
@@ -187,24 +201,41 @@ fn place_ip(ip: &str, console: &Console, world: &World, situation: &Situation) -
         Situation::Free => {}
         Situation::On(node) => console.assign(&owner(&instance_of(node)), ip).unwrap(),
         Situation::OnStranger => console.assign(&owner(STRANGER), ip).unwrap(),
-        // The API shows every change of an address at once.
-        Situation::UnsettledOn(_) | Situation::Leaving(_) | Situation::GoingTo(_) => return false,
+        // The API shows every change of an address at once, and of all of it.
+        Situation::UnsettledOn(_) | Situation::Leaving(_) | Situation::GoingTo(_) | Situation::Split(..) => {
+            return false;
+        }
         new => panic!("{new:?} is new"),
     }
     true
 }
 
 fn place_route(console: &Console, world: &World, situation: &Situation) -> bool {
-    if world.find_route_table(TABLE).unwrap().route(DESTINATION).is_some() {
-        console.delete_route(TABLE, DESTINATION).unwrap();
-    }
-    let leads_to = |instance: &str| console.route(TABLE, DESTINATION, &primary_of(instance)).unwrap();
+    place_routes(&[TABLE], console, world, situation)
+}
+
+fn place_three_routes(console: &Console, world: &World, situation: &Situation) -> bool {
+    place_routes(&TABLES, console, world, situation)
+}
+
+fn place_routes(tables: &[&str], console: &Console, world: &World, situation: &Situation) -> bool {
+    let there = |table: &&&str| world.find_route_table(table).unwrap().route(DESTINATION).is_some();
+    tables.iter().filter(there).for_each(|table| console.delete_route(table, DESTINATION).unwrap());
+    let lead = |tables: &[&str], instance: &str| {
+        tables.iter().for_each(|table| console.route(table, DESTINATION, &primary_of(instance)).unwrap());
+    };
     match situation {
         Situation::Free => {}
-        Situation::On(node) => leads_to(&instance_of(node)),
-        Situation::OnStranger => leads_to(STRANGER),
+        Situation::On(node) => lead(tables, &instance_of(node)),
+        Situation::OnStranger => lead(tables, STRANGER),
+        Situation::Split(one, two) if tables.len() > 1 => {
+            lead(&tables[..1], &instance_of(one));
+            lead(&tables[1..], &instance_of(two));
+        }
         // The API shows every change of a route at once.
-        Situation::UnsettledOn(_) | Situation::Leaving(_) | Situation::GoingTo(_) => return false,
+        Situation::UnsettledOn(_) | Situation::Leaving(_) | Situation::GoingTo(_) | Situation::Split(..) => {
+            return false;
+        }
         new => panic!("{new:?} is new"),
     }
     true
@@ -224,7 +255,19 @@ impl Fixture for Ec2Fixture {
         (self.place)(&self.simulator.console(), &self.simulator.world(), situation)
     }
 
+    async fn refuse_part(&mut self, refuse: bool) -> bool {
+        if refuse {
+            self.simulator.faults().deny_route_table(TABLES[1]);
+        } else {
+            self.simulator.faults().clear();
+        }
+        self.parts > 1
+    }
+
     async fn inject(&mut self, call: Call, fault: CallFault) -> bool {
+        if self.parts > 1 {
+            return false;
+        }
         let action = match call {
             Call::Locate => self.read,
             Call::Release => self.release,
@@ -268,7 +311,7 @@ async fn the_eni_mover_keeps_the_contract() {
     let report = assert_contract(eni).await;
     let overwriting =
         ["an_overwriting_claim_takes_the_address_over", "an_overwriting_claim_with_a_stale_token_is_a_conflict"];
-    assert_eq!(report.not_applicable(), overwriting, "{report}");
+    assert_eq!(report.not_applicable(), in_order(&report, &[&overwriting, &PARTED]), "{report}");
 }
 
 #[tokio::test]
@@ -287,7 +330,7 @@ async fn the_eip_mover_keeps_the_contract_when_it_overwrites() {
         "a_release_knows_an_assignment_from_a_later_one_on_the_same_node",
         "a_dropped_release_leaves_a_state_that_can_be_continued",
     ];
-    assert_eq!(report.not_applicable(), releasing_or_gradual, "{report}");
+    assert_eq!(report.not_applicable(), in_order(&report, &[&releasing_or_gradual, &PARTED]), "{report}");
 }
 
 #[tokio::test]
@@ -303,7 +346,7 @@ async fn the_eip_mover_keeps_the_contract_with_strict_fencing() {
         "an_overwriting_claim_with_a_stale_token_is_a_conflict",
         "a_forced_release_ends_free",
     ];
-    assert_eq!(report.not_applicable(), overwriting_or_gradual, "{report}");
+    assert_eq!(report.not_applicable(), in_order(&report, &[&overwriting_or_gradual, &PARTED]), "{report}");
 }
 
 /// What no mover needs that reads every change at once.
@@ -326,6 +369,23 @@ const RELEASING: [&str; 7] = [
     "a_dropped_release_leaves_a_state_that_can_be_continued",
 ];
 
+/// What needs an address that is made of parts.
+const PARTED: [&str; 4] = [
+    "locate_tells_that_the_address_is_split",
+    "a_claim_of_a_split_address_brings_all_of_it",
+    "a_claim_of_a_split_address_with_a_stale_token_is_a_conflict",
+    "a_claim_that_succeeds_in_part_says_what_is_left",
+];
+
+/// What needs calls that can be struck one by one.
+const STRUCK: [&str; 5] = [
+    "locate_that_fails_does_not_guess",
+    "errors_say_truthfully_whether_anything_changed",
+    "a_lost_reply_is_an_unknown_outcome_and_locate_shows_it",
+    "refusals_are_told_by_what_to_do_next",
+    "calls_end_within_their_timeout",
+];
+
 /// These cases in the order in which the contract has them.
 fn in_order(report: &Report, cases: &[&[&'static str]]) -> Vec<&'static str> {
     let wanted = cases.concat();
@@ -337,7 +397,7 @@ fn in_order(report: &Report, cases: &[&[&'static str]]) -> Vec<&'static str> {
 #[tokio::test]
 async fn the_private_ip_mover_keeps_the_contract() {
     let report = assert_contract(async || private_ip(PRIVATE_IP, place_private_ip).await).await;
-    assert_eq!(report.not_applicable(), in_order(&report, &[&GRADUAL[..], &RELEASING]), "{report}");
+    assert_eq!(report.not_applicable(), in_order(&report, &[&GRADUAL[..], &RELEASING, &PARTED]), "{report}");
 }
 
 #[tokio::test]
@@ -350,11 +410,17 @@ async fn the_private_ip_mover_keeps_the_contract_with_an_ipv6_address() {
         "a_forced_release_ends_free",
         "a_release_knows_an_assignment_from_a_later_one_on_the_same_node",
     ];
-    assert_eq!(report.not_applicable(), in_order(&report, &[&GRADUAL[..], &overwriting]), "{report}");
+    assert_eq!(report.not_applicable(), in_order(&report, &[&GRADUAL[..], &overwriting, &PARTED]), "{report}");
 }
 
 #[tokio::test]
 async fn the_route_mover_keeps_the_contract() {
-    let report = assert_contract(route).await;
-    assert_eq!(report.not_applicable(), in_order(&report, &[&GRADUAL[..], &RELEASING]), "{report}");
+    let report = assert_contract(async || route(&[TABLE], place_route).await).await;
+    assert_eq!(report.not_applicable(), in_order(&report, &[&GRADUAL[..], &RELEASING, &PARTED]), "{report}");
+}
+
+#[tokio::test]
+async fn the_route_mover_keeps_the_contract_with_several_tables() {
+    let report = assert_contract(async || route(&TABLES, place_three_routes).await).await;
+    assert_eq!(report.not_applicable(), in_order(&report, &[&GRADUAL[..], &RELEASING, &STRUCK]), "{report}");
 }

@@ -41,15 +41,15 @@ pub use history::{Decision, DecisionKind};
 pub use hook::{HookCall, HookError, HookReply, HookResult, MoveHook, Occasion, Plan};
 pub use lease::{Epoch, Grant, Lease, LeaseError};
 pub use mover::{
-    Accepted, AddressMover, Capabilities, MoveError, Part, Placement, Precondition, Readiness, ReleaseMode, Strategy,
-    Token,
+    Accepted, AddressMover, Capabilities, MoveError, Part, PartError, Placement, Precondition, Readiness, ReleaseMode,
+    Strategy, Token,
 };
 pub use node::{FloatingIp, Host, NameError, Node, NodeId};
 pub use orchestrator::{BuildError, Builder, Handle, Notice, Orchestrator, Subscription};
 pub use policy::{Drift, Failback, Policy, Verify};
 pub use probe::{HealthProbe, ProbeError, Reason, Stage, Target, Verdict, Via};
 pub use setup::{Check, Setup};
-pub use status::{Health, MoveStatus, NodeStatus, ProbeStatus, State, Status, WitnessStatus};
+pub use status::{Health, MoveStatus, NodeStatus, ProbeStatus, State, Status, Unsettled, WitnessStatus};
 pub use urgency::Urgency;
 pub use witness::Witness;
 

@@ -67,7 +67,8 @@ pub trait AddressMover: fmt::Debug + Send + Sync + 'static {
     /// [`Strategy::Overwrite`]), it takes the address over.
     ///
     /// # Errors
-    /// [`MoveError::Conflict`] if `seen` is no longer current, [`MoveError::Impossible`] if `to` can never take it.
+    /// [`MoveError::Conflict`] if `seen` is no longer current, [`MoveError::Impossible`] if `to` can never take it, and
+    /// [`MoveError::Partly`] if `to` has taken a part of it, and another part was refused.
     async fn claim(&self, to: &NodeId, seen: &Placement) -> Result<Accepted, MoveError>;
 
     /// Whether `to` could take the address, as far as the provider can tell without trying.
@@ -450,6 +451,16 @@ pub enum MoveError {
         /// What the provider said.
         source: BoxError,
     },
+    /// The request took effect for some parts of the address and not for others: locate, then ask for the rest.
+    #[error("{call} on {resource} succeeded in part: {}", words(left))]
+    Partly {
+        /// The provider's name of the call.
+        call: &'static str,
+        /// What it was about.
+        resource: String,
+        /// Each part for which it did not, or is not known to have; one at least.
+        left: Vec<PartError>,
+    },
     /// A read was not answered in time, or failed on the way. Nothing changed, and nothing is known.
     #[error("{call} was not answered")]
     TimedOut {
@@ -464,7 +475,7 @@ impl MoveError {
     /// True if the request may have taken effect all the same.
     pub fn may_have_changed(&self) -> bool {
         match self {
-            Self::OutcomeUnknown { .. } => true,
+            Self::OutcomeUnknown { .. } | Self::Partly { .. } => true,
             Self::Denied { .. }
             | Self::NotFound { .. }
             | Self::Conflict { .. }
@@ -475,4 +486,26 @@ impl MoveError {
             | Self::TimedOut { .. } => false,
         }
     }
+}
+
+/// A part of the address for which a request did not take effect.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct PartError {
+    /// What the provider calls the part: the name of its [`Part`].
+    pub part: String,
+    /// What came of it.
+    pub error: MoveError,
+}
+
+impl PartError {
+    /// That part and what came of it.
+    pub fn new(part: impl Into<String>, error: MoveError) -> Self {
+        Self { part: part.into(), error }
+    }
+}
+
+fn words(left: &[PartError]) -> String {
+    let word = |left: &PartError| format!("{} is left: {}", left.part, crate::chain(&left.error));
+    left.iter().map(word).collect::<Vec<_>>().join("; ")
 }

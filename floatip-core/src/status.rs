@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::combination::Role;
 use crate::event::{Cause, MoveId};
+use crate::mover::Part;
 use crate::node::{Host, NodeId};
 
 /// The health of one node, all its probes combined.
@@ -135,6 +136,16 @@ pub struct MoveStatus {
     pub stuck: Option<String>,
 }
 
+/// What a claim has left undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Unsettled {
+    /// The parts that the holder does not have, of an address that is split.
+    pub parts: Vec<Part>,
+    /// What the provider said to the newest repair, with its causes, if it refused.
+    pub error: Option<String>,
+}
+
 /// One floating IP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -149,6 +160,8 @@ pub struct Status {
     pub holder: Option<NodeId>,
     /// The placement by the newest reading in words, or why it is not known.
     pub placement: String,
+    /// What is left to do of the claim for the holder, and is being repaired.
+    pub unsettled: Option<Unsettled>,
     /// The kind of the mover by which it is held, or moved now: the first of the chain, unless a fallback took it over.
     pub mover: String,
     /// True while an operator's pause is in force.

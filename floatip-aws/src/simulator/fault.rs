@@ -141,6 +141,12 @@ impl Faults {
         self.cloud.apply(|world, _| world.dark_zones.insert(zone.to_owned()));
     }
 
+    /// From now on CreateRoute, ReplaceRoute and DeleteRoute of this table answer UnauthorizedOperation (HTTP 403), to a
+    /// dry run too, until the faults are cleared: as where a policy names some tables and not others.
+    pub fn deny_route_table(&self, table: &str) {
+        self.cloud.apply(|world, _| world.denied_tables.insert(table.to_owned()));
+    }
+
     /// From now on every action has the token bucket that EC2 documents for it, full at first; who finds it empty is
     /// answered RequestLimitExceeded (HTTP 503), and nothing is applied, until the faults are cleared. Dry runs count too.
     pub fn token_buckets(&self) {
@@ -165,7 +171,10 @@ impl Faults {
         self.cloud.faults.rules().clear();
         self.cloud.buckets.switch(false);
         self.cloud.forget_history();
-        self.cloud.apply(|world, _| world.dark_zones.clear());
+        self.cloud.apply(|world, _| {
+            world.dark_zones.clear();
+            world.denied_tables.clear();
+        });
     }
 
     /// Clears the faults that were set with this scope.

@@ -179,6 +179,7 @@ impl Cloud {
         let (table, destination) = (parameters.required("RouteTableId")?, destination(parameters)?);
         let network_interface = parameters.required("NetworkInterfaceId")?;
         self.apply(|world, now| {
+            permit(world, Action::CreateRoute, table)?;
             world.check_create_route(table, destination, network_interface)?;
             parameters.end_dry_run()?;
             world.create_route(table, destination, network_interface, now)
@@ -190,6 +191,7 @@ impl Cloud {
         let (table, destination) = (parameters.required("RouteTableId")?, destination(parameters)?);
         let network_interface = parameters.required("NetworkInterfaceId")?;
         self.apply(|world, now| {
+            permit(world, Action::ReplaceRoute, table)?;
             world.check_replace_route(table, destination, network_interface)?;
             parameters.end_dry_run()?;
             world.replace_route(table, destination, network_interface, now)
@@ -200,6 +202,7 @@ impl Cloud {
     fn delete_route(&self, parameters: &Parameters) -> Result<Reply, ApiError> {
         let (table, destination) = (parameters.required("RouteTableId")?, destination(parameters)?);
         self.apply(|world, now| {
+            permit(world, Action::DeleteRoute, table)?;
             world.check_delete_route(table, destination)?;
             parameters.end_dry_run()?;
             world.delete_route(table, destination, now)
@@ -236,6 +239,10 @@ fn addresses<F: Family>(parameters: &Parameters) -> Result<Vec<IpAddr>, ApiError
         Ok(none) if none.is_empty() => Err(ApiError::missing(F::PARAMETER)),
         parsed => parsed,
     }
+}
+
+fn permit(world: &World, action: Action, table: &str) -> Result<(), ApiError> {
+    if world.denied_tables.contains(table) { Err(ApiError::unauthorized(action)) } else { Ok(()) }
 }
 
 /// The destination of a route, of either family.

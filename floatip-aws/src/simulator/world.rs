@@ -31,6 +31,8 @@ pub struct World {
     pub(super) outbox: Vec<(Instant, Change)>,
     /// Zones whose instances cannot be described.
     pub(super) dark_zones: BTreeSet<String>,
+    /// Route tables whose routes may not be changed.
+    pub(super) denied_tables: BTreeSet<String>,
     pub(super) delete_on_termination: bool,
     pub(super) last_id: u64,
     pub(super) mistake: Option<WorldError>,
@@ -77,6 +79,7 @@ impl World {
             timings: Timings::instant(),
             outbox: Vec::new(),
             dark_zones: BTreeSet::new(),
+            denied_tables: BTreeSet::new(),
             delete_on_termination: false,
             last_id: 0,
             mistake: None,

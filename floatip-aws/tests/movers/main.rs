@@ -88,6 +88,7 @@ fn class<T: std::fmt::Debug>(result: Result<T, MoveError>) -> &'static str {
         Err(MoveError::OutcomeUnknown { .. }) => "outcome unknown",
         Err(MoveError::Impossible { .. }) => "impossible",
         Err(MoveError::TimedOut { .. }) => "timed out",
+        Err(MoveError::Partly { .. }) => "partly",
         Err(other) => panic!("{other}"),
     }
 }

@@ -1,4 +1,4 @@
-use floatip_aws::simulator::{Action, Fault, Simulator, When, World};
+use floatip_aws::simulator::{Action, Fault, Simulator, World};
 use floatip_aws::{Ec2, NodeInterface, RouteMover, RouteTables, SetupError};
 use floatip_core::{AddressMover, MoveError, Placement, Readiness, Strategy, chain};
 
@@ -91,12 +91,14 @@ async fn a_partial_change_is_known_told_by_table_and_repaired_by_the_next_claim(
     let (simulator, ec2) = instant(to_ftp_1()).await;
     let mover = mover(&ec2);
     let seen = mover.locate().await.unwrap();
-    simulator.faults().set(Action::ReplaceRoute, Fault::Denied, When::Number(2));
+    simulator.faults().deny_route_table(TABLES[1]);
     let error = mover.claim(&node("ftp-2"), &seen).await.unwrap_err();
-    assert!(matches!(error, MoveError::OutcomeUnknown { .. }), "some were changed: {error}");
+    assert!(error.may_have_changed(), "some were changed: {error}");
     let story = chain(&error);
-    assert_eq!(TABLES.map(|table| story.contains(table)), [true; 3], "{story}");
-    assert_eq!(story.matches("was not: not permitted").count(), 1, "{story}");
+    assert_eq!(TABLES.map(|table| story.contains(table)), [false, true, false], "{story}");
+    let MoveError::Partly { left, .. } = error else { panic!("{story}") };
+    let [left] = &left[..] else { panic!("{story}") };
+    assert!(left.part == TABLES[1] && matches!(left.error, MoveError::Denied { .. }), "{story}");
 
     let split = mover.locate().await.unwrap();
     let Placement::Split { parts, .. } = &split else { panic!("{split}") };
@@ -104,10 +106,28 @@ async fn a_partial_change_is_known_told_by_table_and_repaired_by_the_next_claim(
     assert_eq!(parts.iter().filter(|part| part.node == Some(node("ftp-2"))).count(), 2, "{split}");
     assert_eq!(parts.iter().filter(|part| part.node == Some(node("ftp-1"))).count(), 1, "{split}");
 
+    let answer = mover.claim(&node("ftp-2"), &split).await;
+    assert!(matches!(answer, Err(MoveError::Denied { .. })), "nothing else is left: {answer:?}");
+    simulator.faults().clear();
     let before = simulator.journal().count(Action::ReplaceRoute);
     mover.claim(&node("ftp-2"), &split).await.unwrap();
     assert_eq!(simulator.journal().count(Action::ReplaceRoute), before + 1, "only what was left");
     assert_eq!(carriers(&simulator), all_on(INSTANCE_2));
+}
+
+#[tokio::test]
+async fn a_free_address_gets_its_route_in_the_tables_that_allow_it() {
+    for denied in 0..TABLES.len() {
+        let (simulator, ec2) = instant(without_routes()).await;
+        let mover = mover(&ec2);
+        simulator.faults().deny_route_table(TABLES[denied]);
+        let error = mover.claim(&node("ftp-2"), &Placement::Free).await.unwrap_err();
+        let MoveError::Partly { left, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(left.iter().map(|left| left.part.as_str()).collect::<Vec<_>>(), [TABLES[denied]]);
+        let mut wanted = all_on(INSTANCE_2);
+        wanted[denied] = None;
+        assert_eq!(carriers(&simulator), wanted);
+    }
 }
 
 #[tokio::test]

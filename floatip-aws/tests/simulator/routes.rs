@@ -170,3 +170,17 @@ async fn the_data_plane_follows_a_route_after_its_propagation() {
     };
     assert_eq!(change, led);
 }
+
+#[tokio::test]
+async fn a_table_that_is_denied_keeps_its_routes_and_the_others_do_not() {
+    let lab = Lab::start(routed(), Timings::instant()).await;
+    lab.simulator.faults().deny_route_table("rtb-1");
+    assert_eq!(lab.replace("rtb-1", "eni-2-primary").await.expect_err("denied").0, "UnauthorizedOperation");
+    let dry_run = lab.ec2.replace_route().route_table_id("rtb-1").destination_cidr_block(OVERLAY);
+    let dry_run = dry_run.network_interface_id("eni-2-primary").dry_run(true).send().await;
+    assert_eq!(code_and_message(dry_run).0, "UnauthorizedOperation");
+    lab.create("rtb-2", OVERLAY, "eni-2-primary").await.expect("another table");
+    assert_eq!(lab.simulator.world().carrier_of_route("rtb-1", OVERLAY), Some("i-1"));
+    lab.simulator.faults().clear();
+    lab.replace("rtb-1", "eni-2-primary").await.expect("permitted again");
+}

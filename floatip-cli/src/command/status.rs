@@ -36,6 +36,7 @@ pub(super) struct FloatingIp {
     state: String,
     holder: Option<String>,
     placement: String,
+    unsettled: Option<Unsettled>,
     paused: bool,
     pause_reason: Option<String>,
     pause_left_ms: Option<u64>,
@@ -45,6 +46,33 @@ pub(super) struct FloatingIp {
     #[serde(default)]
     witnesses: Vec<Node>,
     last_event: Option<LastEvent>,
+}
+
+/// What a claim has left undone.
+#[derive(Debug, Deserialize)]
+struct Unsettled {
+    parts: Vec<Part>,
+    error: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Part {
+    name: String,
+    node: Option<String>,
+    detail: Option<String>,
+}
+
+impl Unsettled {
+    fn told(&self) -> String {
+        let part = |part: &Part| {
+            let detail = part.detail.as_ref().map_or_else(String::new, |detail| format!(" ({detail})"));
+            format!("{} on {}{detail}", part.name, part.node.as_deref().unwrap_or("no node"))
+        };
+        let parts = self.parts.iter().map(part).collect::<Vec<_>>().join(", ");
+        let parts = if parts.is_empty() { parts } else { format!(": {parts}") };
+        let error = self.error.as_ref().map_or_else(String::new, |error| format!("; {error}"));
+        format!("not settled yet, being repaired{parts}{error}")
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -131,6 +159,9 @@ fn show(ip: &FloatingIp) -> Result<(), Failure> {
         let stuck = moving.stuck.as_ref().map_or_else(String::new, |stuck| format!(", stuck: {stuck}"));
         output::line(format_args!("  moving to {}{stuck}", moving.to))?;
     }
+    if let Some(unsettled) = &ip.unsettled {
+        output::line(format_args!("  {}", unsettled.told()))?;
+    }
     if let Some(event) = &ip.last_event {
         output::line(format_args!("  last event {}: {}", event.at, event.summary))?;
     }
@@ -167,5 +198,23 @@ fn colour(state: &str) -> AnsiColor {
         "stuck" | "all_nodes_down" | "no_candidate" | "free" | "held_by_stranger" | "frozen" | "isolated"
         | "no_witness" | "recoveries_off" => AnsiColor::Red,
         _ => AnsiColor::Yellow,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_settled_is_told_by_part_and_error() {
+        let told = |json: &str| serde_json::from_str::<Unsettled>(json).unwrap().told();
+        assert_eq!(
+            told(
+                r#"{"parts": [{"name": "rtb-1", "node": "ftp-1", "detail": "eni-1"}, {"name": "rtb-2", "node": null}],
+                     "error": "not permitted"}"#
+            ),
+            "not settled yet, being repaired: rtb-1 on ftp-1 (eni-1), rtb-2 on no node; not permitted"
+        );
+        assert_eq!(told(r#"{"parts": [], "error": null}"#), "not settled yet, being repaired");
     }
 }

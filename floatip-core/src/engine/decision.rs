@@ -61,11 +61,11 @@ impl Engine {
                     self.rescue(now);
                 }
             }
-            Placement::Split { .. } => {
-                if self.reader.agreed_split() {
-                    self.rescue(now);
-                }
-            }
+            Placement::Split { .. } => match self.seated() {
+                Some(holder) => self.decide_held(now, holder),
+                None if self.reader.agreed_split() => self.rescue(now),
+                None => {}
+            },
             Placement::Stranger { .. } => self.decide_stranger(now),
         }
     }
@@ -247,9 +247,11 @@ impl Engine {
         if self.moving.is_some() || self.stopping || self.pause.is_some() || self.frozen {
             return [None; 3];
         }
-        let Some(placement) = self.reader.placement() else { return [None; 3] };
+        if self.reader.placement().is_none() {
+            return [None; 3];
+        }
         let failback =
-            self.holder.filter(|_| placement.holder().is_some()).and_then(|holder| self.failback_due(now, holder));
+            self.holder.filter(|_| self.seated().is_some()).and_then(|holder| self.failback_due(now, holder));
         let stalled = self.reader.in_transition_since().map(|since| since + self.settings.policy.release_timeout);
         [failback, stalled.filter(|_| self.first_healthy(now, &[]).is_some()), self.hold_off]
     }
@@ -261,7 +263,7 @@ impl Engine {
         self.hold = hold;
         match hold {
             Hold::NoCandidate => {
-                let holder = self.reader.placement().and_then(|placement| placement.holder().cloned());
+                let holder = self.seated().map(|holder| self.id(holder));
                 self.events.push_back(EventKind::NoCandidate { holder });
             }
             Hold::Serving => {
@@ -272,7 +274,7 @@ impl Engine {
             }
             Hold::Isolated => self.witnesses.announce(),
             Hold::NoWitness => {
-                let holder = self.reader.placement().and_then(|placement| placement.holder().cloned());
+                let holder = self.seated().map(|holder| self.id(holder));
                 self.events.push_back(EventKind::NoWitness { holder });
             }
             Hold::None | Hold::AllNodesDown | Hold::RecoveriesOff | Hold::Vetoed => {}
@@ -351,7 +353,7 @@ impl Engine {
         if let Some(reason) = self.refusal(now, to, switchover.force) {
             return self.answer(id, Err(CommandError::Refused { reason }));
         }
-        let holder = self.reader.placement().and_then(|placement| self.index(placement.holder()?));
+        let holder = self.seated();
         if holder == Some(to) {
             return self.answer(id, Ok(Done::AlreadyThere { node: switchover.to.clone() }));
         }

@@ -15,6 +15,7 @@ mod permission;
 mod reader;
 mod readers;
 mod readiness;
+mod repair;
 mod settings;
 mod stranger;
 mod track;
@@ -47,11 +48,11 @@ use decision::Hold;
 use drift::Drift;
 use idle::IdleWait;
 use moving::Move;
-use observation::Repair;
 use permission::Permission;
 use reader::Knowledge;
 use readers::Readers;
 use readiness::Fitness;
+use repair::Repair;
 use watch::{Subject, Watch};
 use witness::Witnesses;
 
@@ -69,6 +70,8 @@ pub struct Engine {
     holder: Option<usize>,
     moving: Option<Move>,
     repair: Option<Repair>,
+    /// The node for which a move of this monitor settled with a part of the address.
+    landed: Option<usize>,
     impossible: Vec<Option<String>>,
     /// What each mover says of each node.
     fitness: Vec<Vec<Fitness>>,
@@ -120,6 +123,7 @@ impl Engine {
             holder: None,
             moving: None,
             repair: None,
+            landed: None,
             impossible: vec![None; nodes],
             fitness: settings.movers.iter().map(|_| (0..nodes).map(|_| Fitness::new(now)).collect()).collect(),
             hold: Hold::None,
@@ -193,7 +197,7 @@ impl Engine {
     /// Takes the reply to [`Action::Release`] or [`Action::Claim`].
     pub fn handle_reply(&mut self, now: Instant, call: CallId, reply: Result<Accepted, MoveError>) {
         if self.repair.as_ref().is_some_and(|repair| repair.call == Some(call)) {
-            self.end_repair(now);
+            self.end_repair(now, &reply);
         } else {
             self.end_request(now, call, reply);
         }
@@ -313,12 +317,13 @@ impl Engine {
             name: settings.floating_ip.name.clone(),
             address: settings.floating_ip.address.clone(),
             state: self.state(now),
-            holder: self.reader.placement().and_then(|placement| placement.holder().cloned()),
+            holder: self.seated().map(|holder| self.id(holder)),
             placement: match self.reader.knowledge() {
                 Knowledge::Known(placement) => placement.to_string(),
                 Knowledge::Unread => "not read yet".to_owned(),
                 Knowledge::Unknown { error } => format!("unknown: {error}"),
             },
+            unsettled: self.unsettled(),
             mover: settings.movers[self.reader.active()].kind.to_owned(),
             paused: self.pause.is_some(),
             pause_reason: self.pause.as_ref().and_then(|pause| pause.reason.clone()),
@@ -354,6 +359,7 @@ impl Engine {
             Knowledge::Unknown { .. } => return State::Unreadable,
             Knowledge::Known(placement) => match placement {
                 Placement::Held { node, .. } => self.index(node),
+                Placement::Split { .. } if self.seated().is_some() => self.seated(),
                 Placement::Transition { .. } | Placement::Split { .. } => return State::InTransition,
                 Placement::Stranger { .. } => return State::HeldByStranger,
                 Placement::Free if self.hold == Hold::NoCandidate => return State::NoCandidate,

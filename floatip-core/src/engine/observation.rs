@@ -1,31 +1,14 @@
-//! When the placement is read, what follows from a reading, and the repair of what a claim left undone.
+//! When the placement is read, and what follows from a reading.
 
 use std::time::{Duration, Instant};
 
 use super::moving::Move;
 use super::reader::Knowledge;
-use super::{Action, CallId, Engine, Settings, backoff, cadence};
+use super::repair::Repair;
+use super::{Action, Engine, Settings, cadence};
 use crate::event::EventKind;
 use crate::mover::Placement;
-use crate::node::NodeId;
 use crate::urgency::Urgency;
-
-/// A repair of a claim that is complete but not settled.
-#[derive(Debug)]
-pub(super) struct Repair {
-    node: NodeId,
-    pub(super) call: Option<CallId>,
-    attempts: u32,
-    next: Instant,
-    /// When the newest attempt ended, until a reading has followed it.
-    unread: Option<Instant>,
-}
-
-impl Repair {
-    pub(super) fn is_on_the_wire(&self) -> bool {
-        self.call.is_some()
-    }
-}
 
 impl Engine {
     /// Follows up a reading: who holds the address, and what of it is news.
@@ -58,6 +41,13 @@ impl Engine {
             self.note_drift(now, index);
             self.note_settled(now, node, *settled);
         }
+        match &placement {
+            Placement::Split { parts, .. } if !self.moving.as_ref().is_some_and(Move::is_placing) => {
+                self.note_split(now, parts);
+            }
+            Placement::Split { .. } | Placement::Transition { .. } => {}
+            Placement::Held { .. } | Placement::Free | Placement::Stranger { .. } => self.landed = None,
+        }
         let free = self.reader.agreed_free() && self.moving.is_none();
         if free {
             self.set_holder(None);
@@ -79,60 +69,12 @@ impl Engine {
         }
     }
 
-    fn set_holder(&mut self, holder: Option<usize>) {
+    pub(super) fn set_holder(&mut self, holder: Option<usize>) {
         if self.holder != holder {
             let from = self.holder.map(|node| self.id(node));
             self.holder = holder;
             self.events.push_back(EventKind::HolderChanged { from, to: holder.map(|node| self.id(node)) });
         }
-    }
-
-    fn note_settled(&mut self, now: Instant, node: &NodeId, settled: bool) {
-        self.repair.take_if(|repair| repair.node != *node && !repair.is_on_the_wire());
-        match (&self.repair, settled) {
-            (None, false) => {
-                self.repair = Some(Repair { node: node.clone(), call: None, attempts: 0, next: now, unread: None });
-                self.events.push_back(EventKind::PlacementUnsettled { node: node.clone() });
-            }
-            (Some(repair), true) if repair.call.is_none() => {
-                self.repair = None;
-                self.events.push_back(EventKind::PlacementSettled { node: node.clone() });
-            }
-            (Some(_), true | false) | (None, true) => {}
-        }
-    }
-
-    /// Finishes a claim in the background, while nothing moves: once, then ever more rarely.
-    pub(super) fn begin_repair(&mut self, now: Instant) {
-        let Some(Placement::Held { node, token, settled: false }) = self.reader.placement() else { return };
-        let seen = Placement::Held { node: node.clone(), token: token.clone(), settled: false };
-        let to = node.clone();
-        let due = self.repair.as_ref().is_some_and(|repair| repair.call.is_none() && repair.next <= now);
-        if due && self.moving.is_none() && !self.stopping && self.may_request(now, self.reader.active()) {
-            let call = self.call();
-            if let Some(repair) = &mut self.repair {
-                repair.call = Some(call);
-            }
-            let mover = self.reader.active();
-            self.actions.push_back(Action::Claim { call, mover, to, urgency: Urgency::Routine, seen });
-        }
-    }
-
-    pub(super) fn end_repair(&mut self, now: Instant) {
-        if let Some(repair) = &mut self.repair {
-            repair.call = None;
-            repair.unread = Some(now);
-            repair.attempts = repair.attempts.saturating_add(1);
-            repair.next =
-                now + backoff(repair.attempts, Duration::from_secs(1), Duration::from_secs(60), &mut self.rng);
-        }
-        self.reader.abandon();
-    }
-
-    pub(super) fn next_repair(&self) -> Option<Instant> {
-        let unsettled = matches!(self.reader.placement(), Some(Placement::Held { settled: false, .. }));
-        let idle = unsettled && self.moving.is_none() && !self.stopping && !self.settings.leased;
-        self.repair.as_ref().filter(|repair| idle && repair.call.is_none()).map(|repair| repair.next)
     }
 
     /// When the placement is to be read next. A move reads at its own cadence.
@@ -157,12 +99,13 @@ impl Engine {
                 let since = self.reader.in_transition_since().unwrap_or(answered);
                 Some(answered + cadence(answered.saturating_duration_since(since)))
             }
-            Knowledge::Known(Placement::Held { settled: false, .. }) => {
-                self.repair.as_ref().and_then(|repair| repair.unread)
+            Knowledge::Known(Placement::Held { settled: false, .. }) => self.repair.as_ref().and_then(Repair::unread),
+            Knowledge::Known(Placement::Split { .. }) => {
+                self.repair.as_ref().and_then(Repair::unread).or(self.reader.agreement_due())
             }
-            Knowledge::Known(
-                Placement::Held { .. } | Placement::Free | Placement::Stranger { .. } | Placement::Split { .. },
-            ) => self.reader.agreement_due(),
+            Knowledge::Known(Placement::Held { .. } | Placement::Free | Placement::Stranger { .. }) => {
+                self.reader.agreement_due()
+            }
         };
         let sweep = self.next_sweep();
         Some(sooner.map_or(sweep, |sooner| sooner.min(sweep)))
@@ -183,7 +126,7 @@ impl Engine {
                 None => 0..self.settings.movers.len(),
             };
             if let Some(repair) = &mut self.repair {
-                repair.unread = None;
+                repair.begin_read();
             }
             let urgency = self.reading_urgency(now);
             for mover in movers {

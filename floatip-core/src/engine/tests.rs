@@ -1,5 +1,7 @@
 //! One move of an engine alone, without driver or clock: the finer points of requests, tokens, leases and budget.
 
+mod split;
+
 use super::*;
 use crate::command::Switchover;
 use crate::health::HealthSettings;

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::combination::Role;
 use crate::hook::{HookResult, Occasion};
 use crate::lease::Epoch;
-use crate::mover::Token;
+use crate::mover::{Part, Token};
 use crate::node::NodeId;
 use crate::probe::{Reason, Via};
 
@@ -358,10 +358,17 @@ pub enum EventKind {
         /// What is in the way.
         error: String,
     },
-    /// A claim was complete but for something that belongs to it; it is being repaired in the background.
+    /// A claim was complete but for something that belongs to it; it is being repaired in the background. Said again once
+    /// a repair is refused for good, if it was not known before why.
     PlacementUnsettled {
         /// The holder.
         node: NodeId,
+        /// The parts that it does not have, of an address that is split.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        parts: Vec<Part>,
+        /// What the provider said to the claim of the rest, with its causes, if it was asked.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
     },
     /// What was left to do after a claim is done.
     PlacementSettled {

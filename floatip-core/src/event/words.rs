@@ -163,8 +163,13 @@ impl fmt::Display for EventKind {
             Self::FloatingIpStuck { id, error } => {
                 write!(f, "move {id} is stuck past its point of no return and will be retried; please look: {error}")
             }
-            Self::PlacementUnsettled { node } => {
-                write!(f, "the claim for {node} is not settled yet; it is being repaired")
+            Self::PlacementUnsettled { node, parts, error } => {
+                write!(f, "the claim for {node} is not settled yet; it is being repaired")?;
+                let parts: Vec<_> = parts.iter().map(ToString::to_string).collect();
+                if !parts.is_empty() {
+                    write!(f, "; {node} does not have all of the address: {}", parts.join(", "))?;
+                }
+                error.as_ref().map_or(Ok(()), |error| write!(f, "; {error}"))
             }
             Self::PlacementSettled { node } => write!(f, "the claim for {node} is settled"),
             Self::CandidateNotReady { node, reason } => write!(f, "{node} cannot take the address: {reason}"),

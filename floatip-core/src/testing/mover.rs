@@ -169,7 +169,7 @@ impl InMemoryMover {
             if !blind {
                 world.check_claim(to, seen, strategy)?;
             }
-            Ok(world.claim(to, seen, now))
+            world.claim(to, seen, now)
         });
         self.travel().await;
         result

@@ -179,6 +179,12 @@ impl InMemoryProvider {
         });
     }
 
+    /// Keeps one half of the address where it is: claims bring the other half alone to their node, and are refused as
+    /// denied, for this reason, if it is there already. `None` lets the next claim bring the whole again.
+    pub fn set_immovable_half(&self, reason: Option<&str>) {
+        self.with(|world, _| world.immovable_half = reason.map(str::to_owned));
+    }
+
     /// What `ready` says about `node`. Default: [`Readiness::Ready`].
     pub fn set_readiness(&self, node: &NodeId, readiness: Readiness) {
         self.with(|world, _| world.readiness.insert(node.clone(), readiness));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fault::Call;
-use crate::mover::{Accepted, MoveError, Part, Placement, Readiness, ReleaseMode, Strategy, Token};
+use crate::mover::{Accepted, MoveError, Part, PartError, Placement, Readiness, ReleaseMode, Strategy, Token};
 use crate::node::NodeId;
 
 pub(super) const RESOURCE: &str = "the in-memory address";
@@ -60,6 +60,8 @@ pub enum Stuck {
 #[derive(Debug)]
 struct Change {
     to: Option<NodeId>,
+    /// What keeps the half of the address that does not move.
+    left: Option<Occupant>,
     ends: Option<Instant>,
     forced: bool,
 }
@@ -94,6 +96,8 @@ pub(super) struct World {
     pub(super) stuck_release: Stuck,
     pub(super) stuck_claims: BTreeSet<NodeId>,
     pub(super) impossible: BTreeMap<NodeId, String>,
+    /// Why one half of the address stays where it is, whatever is claimed.
+    pub(super) immovable_half: Option<String>,
     pub(super) readiness: BTreeMap<NodeId, Readiness>,
     pub(super) claims_to_settle: u32,
     pub(super) read_lag: Duration,
@@ -121,6 +125,7 @@ impl World {
             stuck_release: Stuck::Never,
             stuck_claims: BTreeSet::new(),
             impossible: BTreeMap::new(),
+            immovable_half: None,
             readiness: BTreeMap::new(),
             claims_to_settle: 0,
             read_lag: Duration::ZERO,
@@ -147,7 +152,7 @@ impl World {
 
     pub(super) fn finish_change(&mut self, at: Instant) {
         if let Some(change) = self.change.take() {
-            self.holders = change.to.map(Occupant::Node).into_iter().collect();
+            self.holders = change.to.map(Occupant::Node).into_iter().chain(change.left).collect();
             self.note(at);
         }
     }
@@ -262,7 +267,7 @@ impl World {
         self.token = self.mint(&holders);
         self.holders = holders.into_iter().filter(|holder| holder.node() != to.as_ref()).collect();
         self.taken_by = None;
-        self.change = Some(Change { to, ends: None, forced: false });
+        self.change = Some(Change { to, left: None, ends: None, forced: false });
         self.note(now);
     }
 
@@ -292,7 +297,7 @@ impl World {
             Stuck::Graceful => !forced,
             Stuck::Always => true,
         };
-        self.change = Some(Change { to: None, ends: (!stuck).then(|| now + takes), forced });
+        self.change = Some(Change { to: None, left: None, ends: (!stuck).then(|| now + takes), forced });
         self.note(now);
         self.catch_up(now);
         Accepted::without_token()
@@ -323,13 +328,13 @@ impl World {
         }
     }
 
-    pub(super) fn claim(&mut self, to: &NodeId, seen: &Placement, now: Instant) -> Accepted {
+    pub(super) fn claim(&mut self, to: &NodeId, seen: &Placement, now: Instant) -> Result<Accepted, MoveError> {
         let occupant = Occupant::Node(to.clone());
         if self.change.is_none() && self.holders == [occupant.clone()] {
             if self.claims_left > 0 {
                 self.set_claims_left(self.claims_left - 1, now);
             }
-            return self.accepted();
+            return Ok(self.accepted());
         }
         self.claims_left = self.claims_to_settle;
         if *seen == Placement::Free && !self.holders.is_empty() {
@@ -337,14 +342,33 @@ impl World {
             holders.retain(|holder| *holder != occupant);
             holders.push(occupant);
             self.put(holders, now);
-            return self.accepted();
+            return Ok(self.accepted());
+        }
+        if let Some(reason) = self.immovable_half.clone() {
+            return self.claim_half(to, &reason, now);
         }
         self.token = self.mint(&[occupant]);
         let ends = (!self.stuck_claims.contains(to)).then(|| now + self.claim_takes);
-        self.change = Some(Change { to: Some(to.clone()), ends, forced: false });
+        self.change = Some(Change { to: Some(to.clone()), left: None, ends, forced: false });
         self.note(now);
         self.catch_up(now);
-        self.accepted()
+        Ok(self.accepted())
+    }
+
+    /// One half goes to `to`, the other one stays.
+    fn claim_half(&mut self, to: &NodeId, reason: &str, now: Instant) -> Result<Accepted, MoveError> {
+        let occupant = Occupant::Node(to.clone());
+        if self.holders.contains(&occupant) {
+            return Err(denied(Call::Claim, reason));
+        }
+        let stays = self.holders.last().cloned().unwrap_or_else(|| Occupant::Stranger("nothing".to_owned()));
+        self.token = self.mint(&[occupant, stays.clone()]);
+        let ends = Some(now + self.claim_takes);
+        self.change = Some(Change { to: Some(to.clone()), left: Some(stays), ends, forced: false });
+        self.note(now);
+        self.catch_up(now);
+        let left = vec![PartError::new("part-2", denied(Call::Claim, reason))];
+        Err(MoveError::Partly { call: Call::Claim.name(), resource: RESOURCE.into(), left })
     }
 
     fn accepted(&self) -> Accepted {
@@ -378,6 +402,10 @@ fn taken_token(node: &NodeId) -> Token {
 
 pub(super) fn conflict(call: Call, why: &'static str) -> MoveError {
     MoveError::Conflict { call: call.name(), resource: RESOURCE.into(), source: why.into() }
+}
+
+fn denied(call: Call, reason: &str) -> MoveError {
+    MoveError::Denied { call: call.name(), resource: RESOURCE.into(), source: reason.into() }
 }
 
 fn not_yet(call: Call) -> MoveError {

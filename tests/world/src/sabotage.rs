@@ -312,9 +312,9 @@ pub const SABOTAGES: &[Sabotage] = &[
     ),
     sabotage(
         "a claim that is left unsettled is not repaired",
-        "observation.rs",
-        "if due && self.moving.is_none() && !self.stopping && self.may_request(now, self.reader.active()) {",
-        "if false && due && self.moving.is_none() && !self.stopping && self.may_request(now, self.reader.active()) {",
+        "repair.rs",
+        "if !due || self.moving.is_some()",
+        "if true || !due || self.moving.is_some()",
     ),
     sabotage(
         "a request is sent while a repair is on the wire",

@@ -74,6 +74,7 @@ impl Engine {
         moving.forced_since = None;
         moving.attempts = 0;
         moving.retry_at = None;
+        (moving.refused, moving.partly) = (None, None);
         let (from, to) = (self.id(from), self.id(to));
         self.events.push_back(EventKind::MoveRetargeted { id, from, to, reason: why.to_owned() });
         self.choose_mover(now);

@@ -82,6 +82,7 @@ impl Move {
         self.forced_since = None;
         self.attempts = 0;
         self.retry_at = None;
+        (self.refused, self.partly) = (None, None);
         self.wait_from = now;
         self.poll_from = now;
         self.next_read = now;

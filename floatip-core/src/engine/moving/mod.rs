@@ -6,6 +6,7 @@
 mod ending;
 mod fallback;
 mod request;
+mod split;
 
 use std::time::{Duration, Instant};
 
@@ -87,6 +88,10 @@ pub(super) struct Move {
     forced_since: Option<Instant>,
     /// Nodes that it was claimed for.
     tried: Vec<usize>,
+    /// The target has a part of the address, and the rest was refused for good.
+    refused: Option<String>,
+    /// What became of the rest, when the target last took only a part.
+    partly: Option<String>,
     /// Requests in a row that failed.
     attempts: u32,
     /// Since when the present release or claim has been waited for.
@@ -129,6 +134,8 @@ impl Move {
             source_token: None,
             forced_since: None,
             tried: Vec::new(),
+            refused: None,
+            partly: None,
             attempts: 0,
             wait_from: now,
             poll_from: now,
@@ -321,7 +328,7 @@ impl Engine {
                     moving.next_read = due;
                 }
             }
-            Placement::Split { .. } => self.put(now, seen),
+            Placement::Split { .. } => self.gather(now, seen),
             Placement::Stranger { .. } if moving.may_take_from(&seen) => self.take_away(now, seen),
             Placement::Stranger { description, .. } => {
                 let error = format!("lost a race: the address is on {description}, which is no node");
@@ -338,7 +345,8 @@ impl Engine {
             Placement::Held { node, .. } => self.index(node) != Some(moving.to),
             Placement::Stranger { .. } => true,
             Placement::Free => self.reader.agreed_free(),
-            Placement::Transition { .. } | Placement::Split { .. } => false,
+            Placement::Split { parts, .. } => !self.has_part(parts, moving.to),
+            Placement::Transition { .. } => false,
         };
         if taken && now >= since + AGREEMENT {
             self.fail(now, Ending::Failed, format!("lost a race: the address is {seen} now"));

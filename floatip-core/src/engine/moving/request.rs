@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Ending, Outcome, Request};
 use crate::engine::moving::Move;
-use crate::engine::observation::Repair;
+use crate::engine::repair::{Repair, is_for_good};
 use crate::engine::{Action, CallId, Engine, backoff};
 use crate::event::{EventKind, Step};
 use crate::mover::{Accepted, MoveError, Placement, ReleaseMode};
@@ -94,6 +94,7 @@ impl Engine {
     }
 
     fn end_refused(&mut self, now: Instant, request: Request, error: &MoveError) {
+        let has_part = self.target_has_part();
         let Some(moving) = &mut self.moving else { return };
         if let MoveError::Deferred { after, .. } = error {
             // The wait for a turn is the provider's, and counts against no deadline of the move.
@@ -108,8 +109,12 @@ impl Engine {
             now + backoff(moving.attempts, Duration::from_millis(base), Duration::from_millis(most), &mut self.rng)
         };
         let text = crate::chain(error);
+        if request == Request::Claim && is_for_good(error) && has_part {
+            return self.end_partly(now, true, text);
+        }
         match error {
-            MoveError::OutcomeUnknown { .. } | MoveError::TimedOut { .. } => {
+            MoveError::Partly { .. } if request == Request::Claim => self.end_partly(now, is_for_good(error), text),
+            MoveError::Partly { .. } | MoveError::OutcomeUnknown { .. } | MoveError::TimedOut { .. } => {
                 moving.retry_at = Some(pause(500, 5000));
                 moving.sent = Some((request, Outcome::Unknown(now)));
                 moving.released |= matches!(request, Request::Release(_));

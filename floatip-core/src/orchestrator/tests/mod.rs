@@ -11,6 +11,7 @@ mod idle;
 mod moves;
 mod policy;
 mod rules;
+mod split;
 mod storm;
 mod threads;
 mod witnesses;

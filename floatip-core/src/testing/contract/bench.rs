@@ -162,13 +162,17 @@ fn shows(reading: &Placement, situation: &Situation) -> bool {
             from.as_ref() == Some(leaving) && to.is_none()
         }
         (Situation::GoingTo(going), Placement::Transition { to, .. }) => to.as_ref() == Some(going),
+        (Situation::Split(one, two), Placement::Split { parts, .. }) => {
+            [one, two].into_iter().all(|node| parts.iter().any(|part| part.node.as_ref() == Some(node)))
+        }
         (
             Situation::Free
             | Situation::On(_)
             | Situation::UnsettledOn(_)
             | Situation::Leaving(_)
             | Situation::GoingTo(_)
-            | Situation::OnStranger,
+            | Situation::OnStranger
+            | Situation::Split(..),
             _,
         ) => false,
     }
@@ -182,6 +186,7 @@ fn arrived(reading: &Placement, goal: &Situation) -> bool {
         | Situation::UnsettledOn(_)
         | Situation::Leaving(_)
         | Situation::GoingTo(_)
-        | Situation::OnStranger => shows(reading, goal),
+        | Situation::OnStranger
+        | Situation::Split(..) => shows(reading, goal),
     }
 }

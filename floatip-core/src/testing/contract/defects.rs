@@ -36,6 +36,9 @@ pub(super) enum Defect {
     ForgetsToRelease,
     ForgetsToForce,
     StaysBusyWhenDropped,
+    CallsSplitHeld,
+    ForgetsTheRest,
+    CallsPartlyDone,
 }
 
 /// The in-memory mover with one defect.
@@ -79,6 +82,9 @@ impl Defective {
             }
             Placement::Transition { .. } if self.has(Defect::CallsTransitionFree) => Placement::Free,
             Placement::Stranger { .. } if self.has(Defect::CallsStrangerFree) => Placement::Free,
+            Placement::Split { token, .. } if self.has(Defect::CallsSplitHeld) => {
+                Placement::held(NodeId::new("a").unwrap(), token)
+            }
             other @ (Placement::Held { .. }
             | Placement::Transition { .. }
             | Placement::Free
@@ -101,6 +107,7 @@ impl Defective {
                 Err(MoveError::Denied { call, resource: "address".into(), source })
             }
             Err(_) if self.has(Defect::SwallowsErrors) => Ok(T::default()),
+            Err(MoveError::Partly { .. }) if self.has(Defect::CallsPartlyDone) => Ok(T::default()),
             answer => answer,
         }
     }
@@ -164,6 +171,9 @@ impl AddressMover for Defective {
         let provider = self.inner.provider();
         if self.has(Defect::OverwritesBlindly) {
             seen = provider.placement();
+        }
+        if self.has(Defect::ForgetsTheRest) && matches!(seen, Placement::Split { .. }) {
+            return Ok(Accepted::without_token());
         }
         if self.has(Defect::ReleasesWhenClaimedForHolder) && seen.holder() == Some(to) {
             provider.free();

@@ -38,7 +38,8 @@ async fn request<F: Fixture>(bench: &Bench<F>, goal: &Situation, seen: &Placemen
         | Situation::UnsettledOn(_)
         | Situation::Leaving(_)
         | Situation::GoingTo(_)
-        | Situation::OnStranger => bench.mover.release(seen, ReleaseMode::Graceful).await,
+        | Situation::OnStranger
+        | Situation::Split(..) => bench.mover.release(seen, ReleaseMode::Graceful).await,
     }
 }
 

@@ -58,6 +58,7 @@ mod defects;
 mod failures;
 mod reads;
 mod releases;
+mod splits;
 #[cfg(test)]
 mod tests;
 
@@ -84,6 +85,13 @@ pub trait Fixture: Send {
     /// network) does: it is the mover's own task to turn them into errors. Default: false.
     async fn inject(&mut self, call: Call, fault: Fault) -> bool {
         let _ = (call, fault);
+        false
+    }
+
+    /// Lets the provider refuse one part of the address for good, as denied and whatever is claimed, until it is told not
+    /// to; false if it cannot, as where an address has no parts. Default: false.
+    async fn refuse_part(&mut self, refuse: bool) -> bool {
+        let _ = refuse;
         false
     }
 
@@ -119,6 +127,8 @@ pub enum Situation {
     GoingTo(NodeId),
     /// On something that is no node.
     OnStranger,
+    /// A part of it on the first node, and another part on the second.
+    Split(NodeId, NodeId),
 }
 
 /// How one case ended.
@@ -217,6 +227,10 @@ pub async fn run<F: Fixture>(mut make: impl AsyncFnMut() -> F) -> Report {
         claims::an_unknown_node_is_refused_without_a_request,
         claims::generation_tokens_are_never_used_twice,
         claims::a_dropped_claim_leaves_a_state_that_can_be_continued,
+        splits::locate_tells_that_the_address_is_split,
+        splits::a_claim_of_a_split_address_brings_all_of_it,
+        splits::a_claim_of_a_split_address_with_a_stale_token_is_a_conflict,
+        splits::a_claim_that_succeeds_in_part_says_what_is_left,
         releases::a_release_ends_free,
         releases::a_forced_release_ends_free,
         releases::a_release_with_a_stale_token_is_a_conflict,

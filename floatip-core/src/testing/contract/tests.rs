@@ -53,12 +53,18 @@ impl Fixture for InMemory {
             Situation::Leaving(node) => self.provider.put_in_transition(Some(node), None),
             Situation::GoingTo(node) => self.provider.put_in_transition(None, Some(node)),
             Situation::OnStranger => self.provider.put_on_stranger("somebody"),
+            Situation::Split(one, two) => self.provider.split_among(&[one.clone(), two.clone()]),
         }
         true
     }
 
     async fn inject(&mut self, call: Call, fault: Fault) -> bool {
         self.inner.faults().next(call, 1, fault);
+        true
+    }
+
+    async fn refuse_part(&mut self, refuse: bool) -> bool {
+        self.provider.set_immovable_half(refuse.then_some("it is not yours"));
         true
     }
 
@@ -166,6 +172,10 @@ async fn cases_that_a_fixture_cannot_arrange_do_not_apply() {
             "a_claim_during_a_transition_changes_nothing",
             "an_overwriting_claim_takes_the_address_over",
             "an_overwriting_claim_with_a_stale_token_is_a_conflict",
+            "locate_tells_that_the_address_is_split",
+            "a_claim_of_a_split_address_brings_all_of_it",
+            "a_claim_of_a_split_address_with_a_stale_token_is_a_conflict",
+            "a_claim_that_succeeds_in_part_says_what_is_left",
             "errors_say_truthfully_whether_anything_changed",
             "a_lost_reply_is_an_unknown_outcome_and_locate_shows_it",
             "refusals_are_told_by_what_to_do_next",
@@ -232,6 +242,11 @@ const FOUND: &[(Defect, Strategy, &str)] = &[
     (Defect::StaysBusyWhenDropped, Strategy::ReleaseFirst, "a_dropped_claim_leaves_a_state_that_can_be_continued"),
     (Defect::StaysBusyWhenDropped, Strategy::ReleaseFirst, "a_dropped_release_leaves_a_state_that_can_be_continued"),
     (Defect::StaysBusyWhenDropped, Strategy::Overwrite, "a_dropped_claim_leaves_a_state_that_can_be_continued"),
+    (Defect::CallsSplitHeld, Strategy::ReleaseFirst, "locate_tells_that_the_address_is_split"),
+    (Defect::ForgetsTheRest, Strategy::ReleaseFirst, "a_claim_of_a_split_address_brings_all_of_it"),
+    (Defect::GrabsOnConflict, Strategy::ReleaseFirst, "a_claim_of_a_split_address_with_a_stale_token_is_a_conflict"),
+    (Defect::CallsPartlyDone, Strategy::ReleaseFirst, "a_claim_that_succeeds_in_part_says_what_is_left"),
+    (Defect::CallsPartlyDone, Strategy::Overwrite, "a_claim_that_succeeds_in_part_says_what_is_left"),
 ];
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,115 @@
+//! A move of an address that is made of parts.
+
+use super::*;
+use crate::mover::{Part, PartError};
+
+/// Two of the three parts on `b`.
+fn split() -> Placement {
+    let parts = vec![Part::on("1", id("b")), Part::on("2", id("b")), Part::on("3", id("a"))];
+    Placement::Split { parts, token: Token::snapshot("bba") }
+}
+
+fn partly(error: MoveError) -> MoveError {
+    MoveError::Partly { call: "claim", resource: "it".into(), left: vec![PartError::new("3", error)] }
+}
+
+fn throttled() -> MoveError {
+    MoveError::Throttled { call: "claim", source: "slowly".into() }
+}
+
+/// A move to `b` whose claim is on the wire.
+fn claiming() -> Bench {
+    let mut bench = Bench::new(false);
+    bench.engine.settings.movers[0] = Capabilities::new(Strategy::Overwrite);
+    bench.placement = Placement::held(id("a"), Token::snapshot("aaa"));
+    bench.run(30 * S);
+    bench.switch();
+    assert!(matches!(&bench.requests[..], [(_, Action::Claim { .. })]), "{:?}", bench.requests);
+    bench
+}
+
+fn is_done(bench: &Bench) -> bool {
+    matches!(&bench.answers[..], [Ok(Done::Moved(receipt))] if receipt.to == id("b"))
+}
+
+fn told(bench: &Bench) -> Vec<String> {
+    let told = |event: &EventKind| {
+        let EventKind::PlacementUnsettled { error, .. } = event else { return None };
+        Some(error.clone().unwrap_or_default())
+    };
+    bench.events.iter().filter_map(told).collect()
+}
+
+#[test]
+fn what_was_refused_for_good_is_not_waited_for() {
+    for left in [
+        denied(),
+        MoveError::NotFound { call: "claim", resource: "it".into(), source: "no".into() },
+        MoveError::Impossible { call: "claim", resource: "it".into(), reason: "no".into(), source: "no".into() },
+    ] {
+        let mut bench = claiming();
+        bench.placement = split();
+        bench.reply(Err(partly(left)));
+        bench.run(MS);
+        assert!(is_done(&bench), "{:?}", bench.events);
+        assert_eq!(bench.saved.as_ref().map(|saved| saved.move_ages.len()), Some(0), "an operator's move");
+    }
+}
+
+#[test]
+fn what_may_still_come_is_asked_for_again_until_the_claim_timeout() {
+    let mut bench = claiming();
+    bench.placement = split();
+    bench.reply(Err(partly(throttled())));
+    let (began, timeout) = (bench.now, bench.engine.settings.policy.claim_timeout);
+    while !is_done(&bench) {
+        let sent = bench.requests.len();
+        bench.run(S / 2);
+        if bench.requests.len() > sent {
+            bench.reply(Err(throttled()));
+        }
+        assert!(bench.failed().is_none() && bench.now < began + 2 * timeout, "{:?}", bench.events);
+    }
+    assert!(bench.now >= began + timeout && bench.now < began + timeout + 6 * S, "{:?}", bench.now - began);
+    assert!(bench.requests.len() > 8, "{}", bench.requests.len());
+    assert_eq!(told(&bench).len(), 1);
+    assert!(told(&bench)[0].contains("3 is left: claim was throttled"), "{:?}", told(&bench));
+}
+
+#[test]
+fn a_refusal_of_the_rest_alone_counts_too_and_makes_no_node_impossible() {
+    let mut bench = claiming();
+    bench.placement = split();
+    bench.reply(Err(unknown()));
+    bench.run(5 * S);
+    assert_eq!(bench.requests.len(), 2, "the rest is claimed");
+    let impossible =
+        MoveError::Impossible { call: "claim", resource: "3".into(), reason: "full".into(), source: "no".into() };
+    bench.reply(Err(impossible));
+    bench.run(MS);
+    assert!(is_done(&bench), "{:?}", bench.events);
+    let not_ready = |event: &EventKind| matches!(event, EventKind::CandidateNotReady { .. });
+    assert!(!bench.events.iter().any(not_ready), "b has two parts of it");
+}
+
+#[test]
+fn the_rest_that_comes_in_time_lands_settled() {
+    let mut bench = claiming();
+    bench.placement = split();
+    bench.reply(Err(partly(throttled())));
+    bench.run(S);
+    bench.placement = Placement::held(id("b"), Token::snapshot("bbb"));
+    bench.reply(Ok(Accepted::without_token()));
+    bench.run(S);
+    assert!(is_done(&bench) && told(&bench).is_empty(), "{:?}", bench.events);
+}
+
+#[test]
+fn a_part_on_another_node_alone_is_no_reason_to_land() {
+    let mut bench = claiming();
+    let parts = vec![Part::on("1", id("a")), Part::on_no_node("2", "no route")];
+    bench.placement = Placement::Split { parts, token: Token::snapshot("a-") };
+    bench.reply(Err(denied()));
+    bench.run(S);
+    assert_eq!(bench.failed(), Some(true), "nothing of it is on b");
+}
