@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use floatip_core::{Event, EventKind, HookCall, HookError, HookReply, MoveHook, Occasion};
+use floatip_core::{Event, EventKind, HookCall, HookError, HookReply, Host, MoveHook, Occasion};
 use floatip_probes::Program;
 
 /// What exit code of a `pre_move` program is a veto.
@@ -22,22 +22,23 @@ pub(crate) struct ProgramHook {
     on: Occasion,
     timeout: Duration,
     program: Program,
+    /// That of the floating IP, which events name only.
+    address: Host,
 }
 
 impl ProgramHook {
-    pub(crate) fn new(name: String, on: Occasion, timeout: Duration, program: Program) -> Self {
-        Self { name, on, timeout, program }
+    pub(crate) fn new(name: String, on: Occasion, timeout: Duration, program: Program, address: Host) -> Self {
+        Self { name, on, timeout, program, address }
     }
 }
 
 type Facts = Vec<(&'static str, String)>;
 
-fn facts(call: &HookCall) -> Facts {
+fn facts(call: &HookCall, address: &Host) -> Facts {
     let name = |node: &Option<floatip_core::NodeId>| node.as_ref().map(ToString::to_string).unwrap_or_default();
     let mut facts: Facts = match call {
         HookCall::PreMove(plan) => vec![
             ("floating_ip", plan.floating_ip.to_string()),
-            ("address", plan.address.to_string()),
             ("from", name(&plan.from)),
             ("to", plan.to.to_string()),
             ("cause", plan.cause.as_str().to_owned()),
@@ -47,8 +48,9 @@ fn facts(call: &HookCall) -> Facts {
         // An occasion that this version does not know has no facts.
         _ => Vec::new(),
     };
+    facts.push(("address", address.to_string()));
     facts.push(("hook", call.occasion().as_str().to_owned()));
-    for every in ["floating_ip", "address", "from", "to", "cause", "result", "event", "summary", "json"] {
+    for every in ["floating_ip", "from", "to", "cause", "result", "event", "summary", "json"] {
         if !facts.iter().any(|(name, _)| *name == every) {
             facts.push((every, String::new()));
         }
@@ -100,7 +102,7 @@ impl MoveHook for ProgramHook {
         let path = self.program.path();
         let ended = self
             .program
-            .run(&facts(call))
+            .run(&facts(call, &self.address))
             .await
             .map_err(|error| HookError::new(format!("{path} could not be run"), Some(error.into())))?;
         let said = words(&ended.output, &ended.errors);

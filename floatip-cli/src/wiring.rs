@@ -70,10 +70,13 @@ impl Probes {
     /// The witnesses.
     pub(crate) fn witnesses(&mut self, config: &Config) -> Result<Vec<Witness>, Failure> {
         let unusable = |error| Failure::System { action: "make a witness", source: std::io::Error::other(error) };
-        let witness = |WitnessConfig { name, host, spec, secret }: &WitnessConfig| {
+        let witness = |WitnessConfig { name, host, spec, secret, timing }: &WitnessConfig| {
             let probe = self.shared(spec, secret.as_ref())?;
             let probe = probe.ok_or_else(|| unusable("its kind of probe asks no host".to_owned()))?;
-            Witness::new(name.as_str(), &host.to_string(), probe).map_err(|error| unusable(error.to_string()))
+            let witness = Witness::new(name.as_str(), &host.to_string(), probe);
+            let witness = witness.map_err(|error| unusable(error.to_string()))?;
+            let health = timing.over(witness.health);
+            Ok(witness.health(health))
         };
         config.witnesses.iter().map(witness).collect()
     }
@@ -126,7 +129,8 @@ pub(crate) async fn orchestrator(config: &Config) -> Result<(Orchestrator, Repor
             setup = setup.node(node.node.clone().local(own_addresses.is_local(node)));
         }
         for HookConfig { name, on, timeout, program } in &config.hooks {
-            setup = setup.hook(Arc::new(ProgramHook::new(name.clone(), *on, *timeout, program.clone())));
+            let address = ip.floating_ip.address.clone();
+            setup = setup.hook(Arc::new(ProgramHook::new(name.clone(), *on, *timeout, program.clone(), address)));
         }
         for check in probes.checks(ip)? {
             setup = setup.check(check);

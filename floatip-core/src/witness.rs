@@ -33,8 +33,12 @@ impl Witness {
     /// # Errors
     /// [`NameError`] if the name or the host is not usable.
     pub fn new(name: &str, host: &str, probe: Arc<dyn HealthProbe>) -> Result<Self, NameError> {
-        let health = HealthSettings { interval: Duration::from_secs(5), rise: 1, ..HealthSettings::default() };
-        Ok(Self { name: NodeId::new(name)?, host: host.parse()?, probe, health })
+        Ok(Self { name: NodeId::new(name)?, host: host.parse()?, probe, health: Self::default_health() })
+    }
+
+    /// The timing of a witness that has none of its own.
+    pub fn default_health() -> HealthSettings {
+        HealthSettings { interval: Duration::from_secs(5), rise: 1, ..HealthSettings::default() }
     }
 
     /// Sets the timing and thresholds.

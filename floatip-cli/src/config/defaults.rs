@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::mover::DeviceIndex;
 use super::probe;
-use super::{Config, hook, push};
+use super::{Config, hook, push, witness};
 use crate::control;
 
 /// One setting that need not be written.
@@ -61,6 +61,7 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
     ];
     settings.extend(probe::defaults());
     settings.extend(hook::defaults());
+    settings.extend(witness::defaults());
     settings.extend(push::defaults());
     settings.extend([
         health_setting("interval", duration(health.interval), "from probe to probe while all is well"),

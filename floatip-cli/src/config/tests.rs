@@ -125,7 +125,8 @@ fn what_is_printed_as_the_default_changes_nothing_when_it_is_written() {
             "[[floating_ip.probe]]" => {
                 written = written.replace("kind = \"ftp\"\n", &format!("kind = \"ftp\"\n{line}"))
             }
-            table if table == "[[hook]]" || table.starts_with("[[floating_ip.probe]] # ") => (),
+            table if table == "[[hook]]" || table == "[[witness]]" || table.starts_with("[[floating_ip.probe]] # ") => {
+            }
             table => {
                 if !written.contains(table) {
                     written.push_str(&format!("{table}\n"));
@@ -539,12 +540,17 @@ fn two_floating_ips_do_not_move_one_private_ip() {
 fn witnesses_are_named_by_their_host_unless_they_have_a_name() {
     let text = format!(
         "witness_quorum = 1\n[[witness]]\nkind = \"ping\"\nhost = \"172.16.11.1\"\n\
-         [[witness]]\nname = \"dns\"\nkind = \"tcp\"\nport = 53\nhost = \"172.16.0.2\"\n{WHOLE}"
+         [[witness]]\nname = \"dns\"\nkind = \"tcp\"\nport = 53\nhost = \"172.16.0.2\"\ninterval = \"1s\"\nfall = 5\n{WHOLE}"
     );
     let config = parse(&text).unwrap();
     assert_eq!(config.warnings, []);
     let names: Vec<_> = config.witnesses.iter().map(|witness| witness.name.as_str()).collect();
     assert_eq!((names, config.witness_quorum), (vec!["172.16.11.1", "dns"], Some(1)));
+    let timing = |index: usize| {
+        let health = config.witnesses[index].timing.over(floatip_core::Witness::default_health());
+        (health.interval.as_secs(), health.fall, health.rise)
+    };
+    assert_eq!([timing(0), timing(1)], [(5, 3, 1), (1, 5, 1)]);
 }
 
 #[test]
@@ -557,6 +563,10 @@ fn witnesses_that_cannot_work_are_refused() {
         (
             "[[witness]]\nkind = \"file\"\npath = \"/x\"\nhost = \"172.16.11.1\"\n",
             "x.toml:1:1: a probe of kind \"file\" says nothing about the network; let \"ping\", \"tcp\" or \"dns\" ask a witness",
+        ),
+        (
+            "[[witness]]\nkind = \"ping\"\nhost = \"172.16.11.1\"\ninterval = \"100ms\"\n",
+            "x.toml:1:1: the `interval` (100ms) of this witness is shorter than its `fast_interval` (500ms); make `fast_interval` the shorter one",
         ),
         (
             "[[witness]]\nkind = \"ping\"\nhost = \"172.16.11.10\"\n",

@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 
-use floatip_core::{Host, NodeId};
+use floatip_core::{Host, NodeId, Witness};
 use floatip_probes::Secret;
 use toml::Spanned;
 
 use super::Purpose;
+use super::defaults::DefaultSetting;
 use super::diagnostic::Report;
 use super::floating_ip::Placed;
 use super::probe::{self, ProbeSpec};
 use super::table::Table;
+use super::timing::Timing;
 use crate::own_addresses::OwnAddresses;
 
 /// One witness, which all floating IPs share.
@@ -20,6 +22,23 @@ pub(crate) struct WitnessConfig {
     pub(crate) host: Host,
     pub(crate) spec: ProbeSpec,
     pub(crate) secret: Option<Secret>,
+    /// What it has instead of the timing of witnesses.
+    pub(crate) timing: Timing,
+}
+
+/// The settings of witnesses that have a default.
+pub(super) fn defaults() -> Vec<DefaultSetting> {
+    let setting = |key, default, meaning| DefaultSetting::new("[[witness]]", key, default, meaning);
+    let health = Witness::default_health();
+    let duration = |duration| Some(format!("\"{}\"", humantime::format_duration(duration)));
+    vec![
+        setting("name", None, "in events and status: the host"),
+        setting("interval", duration(health.interval), "from probe to probe while all is well"),
+        setting("fast_interval", duration(health.fast_interval), "from probe to probe after a failure"),
+        setting("timeout", duration(health.timeout), "how long one check may take"),
+        setting("fall", Some(health.fall.to_string()), "failures in a row after which it does not answer"),
+        setting("rise", Some(health.rise.to_string()), "successes in a row after which it does again"),
+    ]
 }
 
 /// The witnesses of a file, and how many of them must answer if it says so.
@@ -57,6 +76,16 @@ fn witness(mut table: Table<'_>, purpose: Purpose) -> Option<(Range<usize>, Witn
     let host = table.required::<Host>("host");
     let name = table.optional::<NodeId>("name");
     let probe = probe::read_spec(&mut table, purpose);
+    let timing = Timing::read(&mut table);
+    let health = timing.over(Witness::default_health());
+    if health.interval < health.fast_interval {
+        let [interval, fast] = [health.interval, health.fast_interval].map(humantime::format_duration);
+        table.report.error(
+            span.clone(),
+            format!("the `interval` ({interval}) of this witness is shorter than its `fast_interval` ({fast})"),
+            "make `fast_interval` the shorter one",
+        );
+    }
     if let Some((kind, ..)) = &probe
         && !kind.verifies()
     {
@@ -76,7 +105,7 @@ fn witness(mut table: Table<'_>, purpose: Purpose) -> Option<(Range<usize>, Witn
     table.finish();
     let (host, (_, spec, secret)) = (host?.into_inner(), probe?);
     let name = name.map_or_else(|| NodeId::new(&host.to_string()).ok(), |name| Some(Spanned::into_inner(name)))?;
-    Some((span, WitnessConfig { name, host, spec, secret }))
+    Some((span, WitnessConfig { name, host, spec, secret, timing }))
 }
 
 /// Looks at witnesses and floating IPs together.

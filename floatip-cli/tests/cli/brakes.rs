@@ -266,7 +266,7 @@ async fn hooks_veto_a_failover_and_are_told_of_its_end_without_secrets() {
         (
             "post_move",
             format!(
-                "echo $FLOATIP_RESULT $FLOATIP_TO $FLOATIP_CAUSE $1 > {told_path}.new; env >> {told_path}.new; mv {told_path}.new {told_path}"
+                "echo $FLOATIP_RESULT $FLOATIP_TO $FLOATIP_CAUSE $1 $FLOATIP_ADDRESS. > {told_path}.new; env >> {told_path}.new; mv {told_path}.new {told_path}"
             ),
         ),
         ("on_event", format!("echo $FLOATIP_EVENT >> {all_path}; sleep 600")),
@@ -290,7 +290,7 @@ async fn hooks_veto_a_failover_and_are_told_of_its_end_without_secrets() {
     fs::remove_file(site.desk.path(veto)).unwrap();
     site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
     let told = written(&site, told).await;
-    assert!(told.starts_with("finished ftp-2 failover ftp-2\n"), "{told}");
+    assert!(told.starts_with("finished ftp-2 failover ftp-2 127."), "{told}");
     assert!(!told.contains("AWS_SECRET") && !told.contains("hunter2"), "{told}");
     // The hook of events hangs each time, and is killed.
     assert!(!written(&site, all).await.is_empty());
