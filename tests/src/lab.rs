@@ -140,6 +140,19 @@ impl Lab {
         Ok(())
     }
 
+    /// Takes the address from the interface, and gives it to a host's own one: where the network leads it from now on. The
+    /// interface stays where it is.
+    ///
+    /// # Errors
+    /// If the interface is on neither host, or what `ip` said.
+    pub fn take_over(&self, to: Host) -> Result<()> {
+        let Some(host) = self.holder() else { bail!("the interface is on neither host") };
+        self.host(host).ip([format!("addr del {FLOATING}/32 dev eth1")])?;
+        self.host(to).ip([format!("addr add {FLOATING}/32 dev eth0")])?;
+        // A VPC's network knows at once where an address is; a bridge has to be told.
+        self.mon.ip([format!("neigh flush to {FLOATING}")])
+    }
+
     /// Where the interface is.
     pub fn holder(&self) -> Option<Host> {
         *lock(&self.eni)

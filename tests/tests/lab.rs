@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use floatip_aws::simulator::Timings;
+use floatip_aws::simulator::{Action, Fault, Timings, When, World};
 use floatip_core::{HealthProbe, Host as Address, NodeId, Reason, Target, Verdict, Via};
 use floatip_probes::{FtpProbe, ListPath, PingProbe, Secret, TcpProbe};
 use floatip_tests::client::{Client, login_and_list};
@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         .test("private_ip_cannot_reach_a_node_in_another_zone_and_says_so", FTP, LIMIT, || {
             confined("private-ip", PRIVATE_IP, "an address cannot leave its subnet")
         })
+        .test("a_detach_that_never_ends_is_left_behind_by_the_fallback_within_its_deadline", FTP, LIMIT, left_behind)
         .test("route_fails_over_to_a_node_in_another_zone", FTP, LIMIT, across_zones)
         .run()
 }
@@ -233,6 +234,9 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 const FALL: u32 = 3;
 const DETACH: Duration = Duration::from_millis(2500);
 const ATTACH: Duration = Duration::from_millis(1500);
+/// After which a detach is left behind by a second mechanism, and how long that takes until traffic follows.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
+const TAKE_OVER: Duration = Duration::from_millis(1200);
 
 const ALLOWANCE: Duration = Duration::from_millis(100);
 
@@ -367,6 +371,58 @@ fn isolated() -> Result<()> {
     desk.await_status(AMPLE, |status| status["state"] == "serving" && status["holder"] == "ftp1")?;
     ensure!(lab.holder() == Some(Host::Ftp1), "the interface is on {:?}", lab.holder());
     ensure!(!monitor.events()?.iter().any(|event| event["event"] == "move_started"), "{}", monitor.story());
+    ended(&monitor)
+}
+
+/// The address is a secondary one of the moving interface, whose detach hangs for ever, forced or not: the second mechanism
+/// takes it over.
+fn left_behind() -> Result<()> {
+    let lab = Arc::new(Lab::new()?);
+    let (first, _second) = (Daemon::start(&lab, Host::Ftp1)?, Daemon::start(&lab, Host::Ftp2)?);
+    lab.attach(Host::Ftp1)?;
+    let subnet = "subnet-0a1b2c3d4e5f60001";
+    let world = World::new(REGION)
+        .subnet(subnet, "eu-test-1a", "172.16.11.0/24", "vpc-0a1b2c3d4e5f60001")
+        .instance(INSTANCE1, subnet, &FTP1.to_string())
+        .instance(INSTANCE2, subnet, &FTP2.to_string())
+        .network_interface(INTERFACE, subnet, "172.16.11.29")
+        .secondary_private_ip(INTERFACE, &FLOATING.to_string())
+        .attach(INTERFACE, INSTANCE1, 1);
+    let timings = Timings::default().detach(DETACH).attach(ATTACH).private_ip_propagation(TAKE_OVER);
+    let cloud = Cloud::start(Some(lab.mon()), world, timings, Some(Arc::new(LabPlane(lab.clone()))))?;
+    cloud.simulator().faults().set(Action::DetachNetworkInterface, Fault::StuckForcedDetach, When::Always);
+    let mover = format!(
+        "kind = \"eni\"\nnetwork_interface = \"{INTERFACE}\"\n[[floating_ip.mover.fallback]]\nkind = \"private-ip\"\n\
+         [floating_ip.policy]\nrelease_timeout = \"{}ms\"",
+        RELEASE_TIMEOUT.as_millis()
+    );
+    let desk = desk_of(&lab, &cloud, FLOATING, &mover)?;
+    let monitor = desk.serving_monitor()?;
+    let address = SocketAddr::from((FLOATING, 21));
+    let client = Client::start(Some(lab.mon()), address)?;
+    client.await_greeting("ftp1", AMPLE)?;
+
+    first.kill()?;
+
+    client.await_greeting("ftp2", AMPLE * 3).with_context(|| monitor.story())?;
+    monitor.await_named("move_finished", AMPLE)?;
+    let changed = monitor.await_named("mover_changed", AMPLE)?;
+    ensure!(changed["from"] == "eni" && changed["to"] == "private-ip", "{changed}");
+    let names = login_and_list(Some(lab.mon()), address, USER, PASSWORD, AMPLE)?;
+    ensure!(names == ["node-ftp2.txt"], "{names:?}");
+    ensure!(lab.holder() == Some(Host::Ftp1), "the interface was left behind");
+    let carrier = cloud.simulator().world().carrier_of(FLOATING.into()).map(str::to_owned);
+    ensure!(carrier.as_deref() == Some(INSTANCE2), "it is on {carrier:?}");
+    let outage = client.outage("ftp1", "ftp2")?;
+    let bound = INTERVAL + decision_bound() + (RELEASE_TIMEOUT + TAKE_OVER).mul_f64(1.05) + ALLOWANCE;
+    println!(
+        "a detach that never ends, left behind after {:.1} s: outage {:.3} s (bound {:.3} s)",
+        RELEASE_TIMEOUT.as_secs_f64(),
+        outage.duration().as_secs_f64(),
+        bound.as_secs_f64()
+    );
+    ensure!(outage.duration() <= bound, "the outage was too long\n{}", monitor.story());
+    ensure!(!monitor.events()?.iter().any(|event| event["event"] == "release_forced"), "{}", monitor.story());
     ended(&monitor)
 }
 
