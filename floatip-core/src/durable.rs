@@ -24,6 +24,9 @@ pub struct Durable {
     /// True if the service has ever answered this monitor through the floating address, so that verification is
     /// possible.
     pub served: bool,
+    /// The name of the node on which the address was left or found last, unless a move is in flight: if it is elsewhere at
+    /// the next start, somebody else has moved it.
+    pub home: Option<String>,
 }
 
 impl Durable {

@@ -96,6 +96,7 @@ impl Engine {
             frozen: self.frozen,
             move_ages: self.budget.ages(now),
             served: self.watch.served(),
+            home: self.drift.home().map(|home| self.id(home).to_string()),
         }));
     }
 }

@@ -438,6 +438,8 @@ impl Engine {
         self.note_origin(&mut moving);
         self.moving = Some(moving);
         self.drift.forget();
+        // Wherever a move that is cut short leaves the address, nobody else has put it there.
+        self.save(now);
         self.end_idle_wait(now);
         let from = from.map(|node| self.id(node));
         self.events.push_back(EventKind::MoveStarted { id, from, to: self.id(to), cause, detect });

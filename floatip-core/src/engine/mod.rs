@@ -119,7 +119,7 @@ impl Engine {
             watch: Watch::new(&settings, remembered.served),
             witnesses: Witnesses::new(&settings),
             reader: Readers::new(settings.movers.len()),
-            drift: Drift::default(),
+            drift: Drift::remembered(remembered, &settings),
             holder: None,
             moving: None,
             repair: None,

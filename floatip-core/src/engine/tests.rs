@@ -212,6 +212,22 @@ fn an_operators_move_does_not_count_towards_the_next_freeze() {
 }
 
 #[test]
+fn where_the_address_belongs_is_remembered_unless_a_move_is_in_flight() {
+    let mut bench = Bench::new(false);
+    let home = |bench: &Bench| bench.saved.clone().expect("it is remembered").home;
+    assert_eq!(home(&bench).as_deref(), Some("a"));
+    bench.switch();
+    assert_eq!((home(&bench), bench.requests.len()), (None, 1), "before any reply");
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Free;
+    bench.run(S);
+    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
+    bench.placement = held("b", "2");
+    bench.run(S);
+    assert_eq!(home(&bench).as_deref(), Some("b"));
+}
+
+#[test]
 fn a_request_is_sent_only_if_its_call_must_end_before_the_lease_does() {
     for (age, sent) in [(7400 * MS, true), (7600 * MS, false)] {
         let mut bench = Bench::new(true);

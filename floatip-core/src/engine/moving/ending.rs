@@ -183,7 +183,7 @@ impl Engine {
             self.answer(command, Ok(Done::Moved(receipt)));
         }
         self.unchanged_failures = 0;
-        self.drift.settle(moving.to, self.epoch);
+        self.settle(now, moving.to);
         self.end_move(now, moving.from);
     }
 

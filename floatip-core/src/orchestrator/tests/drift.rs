@@ -82,6 +82,91 @@ async fn the_moves_of_another_leader_are_no_drift() {
     assert_eq!((second.has(drifted), second.moved(), world.provider.holder()), (false, false, Some(id("b"))));
 }
 
+/// Lets a monitor find everything well, lives through `meanwhile` without one, and starts the next.
+async fn restarted(world: &mut World, dir: &std::path::Path, meanwhile: impl FnOnce(&World)) -> Monitor {
+    world.state_dir = Some(dir.to_owned());
+    world.settled().await.stop().await;
+    meanwhile(world);
+    sleep(60 * S).await;
+    world.monitor()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_drifted_while_no_monitor_ran_is_told_by_the_next_and_handled_by_policy() {
+    for restore in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut world = World::two();
+        if restore {
+            world = world.policy(restoring);
+        }
+        let monitor = restarted(&mut world, dir.path(), |world| world.provider.put_on(&id("b"))).await;
+        monitor.event("the news", 15 * S, drifted).await;
+        sleep(60 * S).await;
+        let (home, causes) = if restore { ("a", vec![Cause::Restore]) } else { ("b", vec![]) };
+        assert_eq!(world.provider.holder(), Some(id(home)));
+        let moves: Vec<_> = monitor.seen().into_iter().filter_map(started).collect();
+        assert_eq!((moves, monitor.count(drifted)), (causes, 1), "{:#?}", monitor.seen());
+        // What was adopted is where it belongs from now on.
+        monitor.stop().await;
+        let monitor = world.settled().await;
+        sleep(30 * S).await;
+        assert!(!monitor.has(drifted), "{:#?}", monitor.seen());
+    }
+}
+
+fn started(kind: EventKind) -> Option<Cause> {
+    let EventKind::MoveStarted { cause, .. } = kind else { return None };
+    Some(cause)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_left_a_node_which_is_down_at_the_start_has_not_drifted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::two().policy(restoring);
+    let monitor = restarted(&mut world, dir.path(), |world| {
+        world.refuse("a");
+        world.provider.put_on(&id("b"));
+    })
+    .await;
+    monitor.state(State::Serving, 20 * S).await;
+    sleep(30 * S).await;
+    world.heal("a");
+    sleep(120 * S).await;
+    assert_eq!((world.provider.holder(), monitor.moved(), monitor.has(drifted)), (Some(id("b")), false, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_move_that_a_killed_monitor_had_begun_is_no_drift() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::two().policy(restoring);
+    world.setup.movers = vec![Arc::new(InMemoryMover::overwrite(&world.provider))];
+    world.state_dir = Some(dir.path().to_owned());
+    let monitor = world.settled().await;
+    let to_b = Command::Switchover(Switchover::to(id("b")).wait(false));
+    monitor.handle.command("ftp", to_b).await.unwrap();
+    while world.provider.requests().is_empty() {
+        sleep(MS).await;
+    }
+    sleep(100 * MS).await;
+    monitor.kill().await;
+    sleep(10 * S).await;
+    assert_eq!(world.provider.holder(), Some(id("b")));
+    let monitor = world.settled().await;
+    sleep(60 * S).await;
+    assert_eq!((world.provider.holder(), monitor.has(drifted)), (Some(id("b")), false), "{:#?}", monitor.seen());
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_lease_nothing_is_called_drift_that_happened_while_another_may_have_led() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::two().policy(restoring);
+    let store = InMemoryLeaseStore::new(10 * S);
+    world.setup.lease = Some(Arc::new(store.lease("one")));
+    let monitor = restarted(&mut world, dir.path(), |world| world.provider.put_on(&id("b"))).await;
+    sleep(60 * S).await;
+    assert_eq!((world.provider.holder(), monitor.has(drifted)), (Some(id("b")), false), "{:#?}", monitor.seen());
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_address_is_taken_from_a_stranger_only_where_the_policy_says_so() {
     for overwrite in [false, true] {
