@@ -7,6 +7,7 @@ mod config;
 mod control;
 #[cfg(feature = "demo")]
 mod demo;
+mod descriptors;
 mod event_log;
 mod exit;
 mod journal;

@@ -11,6 +11,7 @@ use floatip_core::{AddressMover, Builder, Check, HealthProbe, NodeId, Orchestrat
 use floatip_probes::Secret;
 
 use crate::config::{Aws, Config, FloatingIpConfig, HookConfig, Mover, ProbeSpec, WitnessConfig};
+use crate::descriptors;
 use crate::exit::Failure;
 use crate::own_addresses::OwnAddresses;
 use crate::program_hook::ProgramHook;
@@ -112,7 +113,9 @@ pub(crate) async fn orchestrator(config: &Config) -> Result<(Orchestrator, Repor
     let own_addresses = OwnAddresses::new();
     let reports = Reports::new(config);
     let mut probes = Probes::with(Some(&ec2), reports.clone());
-    let mut builder = Orchestrator::builder().sweep(config.sweep);
+    let mut builder = Orchestrator::builder()
+        .sweep(config.sweep)
+        .probes_at_once(descriptors::checks_at_once(descriptors::raise(), config));
     if let Some(state_dir) = &config.state_dir {
         builder = builder.state_dir(state_dir);
     }

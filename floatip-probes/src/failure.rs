@@ -117,9 +117,13 @@ fn is_unreachable(error: &io::Error) -> bool {
         || error.raw_os_error().is_some_and(|number| errno::UNREACHABLE.contains(&number))
 }
 
-fn lacking(error: &io::Error) -> Option<&'static str> {
+/// What the prober has run out of, if that is what the error says.
+pub(crate) fn lacking(error: &io::Error) -> Option<&'static str> {
     match (error.kind(), error.raw_os_error()) {
-        (_, Some(errno::EMFILE | errno::ENFILE)) => Some("file descriptors"),
+        (_, Some(errno::EMFILE)) => {
+            Some("file descriptors (give the process more: LimitNOFILE= of the service, or `ulimit -n`)")
+        }
+        (_, Some(errno::ENFILE)) => Some("file descriptors of the whole system (raise the sysctl fs.file-max)"),
         (_, Some(errno::ENOBUFS)) | (ErrorKind::OutOfMemory, _) => Some("memory for sockets"),
         (ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse, _) => Some("local ports"),
         _ => None,

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::SettingError;
 use crate::excerpt::excerpt;
+use crate::failure::lacking;
 
 /// What stands for the node's name in a path.
 const NODE: &str = "{node}";
@@ -137,9 +138,12 @@ impl HealthProbe for FileProbe {
         };
         match found {
             Ok(found) => Ok(self.verdict(&path, found)),
-            Err(error) => {
-                Err(ProbeError::Unusable { what: format!("cannot look at {}", path.display()), source: error.into() })
-            }
+            Err(error) => Err(match lacking(&error) {
+                Some(what) => ProbeError::Exhausted { what, source: error.into() },
+                None => {
+                    ProbeError::Unusable { what: format!("cannot look at {}", path.display()), source: error.into() }
+                }
+            }),
         }
     }
 

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::cli::ConfigArgs;
 use crate::config::{Config, FloatingIpConfig, ProbeSpec, Purpose};
+use crate::descriptors;
 use crate::exit::{Failure, Outcome};
 use crate::output;
 use crate::wiring::Probes;
@@ -69,6 +70,7 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome, Failure> {
     for warning in &config.warnings {
         anstream::eprintln!("{warning}\n");
     }
+    descriptors::raise();
     let mut probes = Probes::new(&config).await?;
     let mut subjects = Vec::new();
     for ip in &config.floating_ips {

@@ -4,6 +4,7 @@
 mod brakes;
 mod check;
 mod command_line;
+mod descriptors;
 mod discover;
 mod iam_policy;
 mod monitor;

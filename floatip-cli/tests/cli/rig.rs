@@ -54,7 +54,11 @@ impl Desk {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_floatip"));
+        self.dressed(Command::new(env!("CARGO_BIN_EXE_floatip")), arguments)
+    }
+
+    /// A program that runs in the folder, with what `floatip` needs around it.
+    fn dressed(&self, mut command: Command, arguments: &[&str]) -> Command {
         command
             .args(arguments)
             .current_dir(self.folder.path())
@@ -207,7 +211,19 @@ timeout = "2s"
     /// `floatip run`, once it listens.
     pub(crate) fn monitor(&self, arguments: &[&str]) -> Monitor {
         let arguments = [&["run", "-c", "floatip.toml"], arguments].concat();
-        let mut child = self.desk.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+        Self::listens(self.desk.command(&arguments))
+    }
+
+    /// The same, after these words of a shell.
+    pub(crate) fn monitor_under(&self, words: &str, arguments: &[&str]) -> Monitor {
+        let line = format!("{words}; exec \"$0\" \"$@\"");
+        let program = env!("CARGO_BIN_EXE_floatip");
+        let arguments = [&["-c", &line, program, "run", "-c", "floatip.toml"], arguments].concat();
+        Self::listens(self.desk.dressed(Command::new("sh"), &arguments))
+    }
+
+    fn listens(mut command: Command) -> Monitor {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let mut monitor = Monitor { child, stderr, log: String::new() };
         monitor.read_until("monitoring");

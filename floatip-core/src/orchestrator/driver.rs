@@ -33,8 +33,9 @@ use crate::setup::Setup;
 use crate::urgency::Urgency;
 use crate::witness::Witness;
 
-/// How many probes run at once; more wait for their turn.
-const PROBES_AT_ONCE: usize = 4096;
+/// How many questions for readiness run at once. They come from all nodes together, never in a hurry, and each may keep a
+/// connection to the provider, whose descriptors probes need.
+const READINESS_AT_ONCE: usize = 8;
 
 /// How much later than the probe's own deadline the driver ends it.
 const PROBE_BACKSTOP: Duration = Duration::from_millis(100);
@@ -120,6 +121,7 @@ pub(super) struct Driver {
     purposes: HashMap<Id, Purpose>,
     probes: SharedProbes,
     limit: Arc<Semaphore>,
+    readiness: Arc<Semaphore>,
     timers: BinaryHeap<Reverse<(Instant, usize)>>,
     next_command: CommandId,
     stopping: bool,
@@ -128,7 +130,8 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(orchestrator: Orchestrator) -> Self {
-        let Orchestrator { slots, witnesses, witness_quorum, sweep, seed, asks: _, inbox, events } = orchestrator;
+        let Orchestrator { slots, witnesses, witness_quorum, sweep, probes_at_once, seed, asks: _, inbox, events } =
+            orchestrator;
         let origin = now();
         let slots = slots.into_iter().map(|(setup, state, remembered, history_file)| {
             let settings = Settings {
@@ -171,7 +174,8 @@ impl Driver {
             tasks: JoinSet::new(),
             purposes: HashMap::new(),
             probes: SharedProbes::default(),
-            limit: Arc::new(Semaphore::new(PROBES_AT_ONCE)),
+            limit: Arc::new(Semaphore::new(probes_at_once)),
+            readiness: Arc::new(Semaphore::new(READINESS_AT_ONCE)),
             timers: BinaryHeap::new(),
             next_command: 0,
             stopping: false,
@@ -513,7 +517,9 @@ impl Driver {
             Action::Ready { call, mover, node } => {
                 let mover = self.slots[slot].setup.movers[mover].clone();
                 let span = self.call_span(slot, "ready");
+                let readiness = self.readiness.clone();
                 let task = async move {
+                    let _turn = readiness.acquire().await;
                     let asked = Urgency::Routine.scope(mover.ready(&node));
                     let answer = match timeout(deadline(&mover) * 2, asked).await {
                         Ok(answer) => answer,

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Semaphore, broadcast, mpsc};
 
 use crate::combination::Role;
 use crate::durable::Durable;
@@ -32,6 +32,9 @@ const EVENT_BACKLOG: usize = 1024;
 
 /// How many commands may wait for the owner loop.
 const COMMAND_BACKLOG: usize = 64;
+
+/// How many probes run at once if nobody says.
+const PROBES_AT_ONCE: usize = 4096;
 
 /// What was set up cannot work. Nothing was started.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,7 @@ pub struct Builder {
     state_dir: Option<PathBuf>,
     witnesses: Vec<Witness>,
     witness_quorum: Option<usize>,
+    probes_at_once: usize,
     seed: u64,
 }
 
@@ -90,6 +94,14 @@ impl Builder {
     #[must_use]
     pub fn witness_quorum(mut self, quorum: usize) -> Self {
         self.witness_quorum = Some(quorum);
+        self
+    }
+
+    /// Sets how many probes may run at once, so that they never take more descriptors than the process may have; more wait
+    /// for their turn, and count as begun when it comes. At least 1; zero is taken for that. Default: 4096.
+    #[must_use]
+    pub fn probes_at_once(mut self, probes: usize) -> Self {
+        self.probes_at_once = probes.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 
@@ -143,8 +155,8 @@ impl Builder {
         }
         let (asks, inbox) = mpsc::channel(COMMAND_BACKLOG);
         let events = broadcast::Sender::new(EVENT_BACKLOG);
-        let Self { sweep, witnesses, seed, .. } = self;
-        Ok(Orchestrator { slots, witnesses, witness_quorum, sweep, seed, asks, inbox, events })
+        let Self { sweep, witnesses, probes_at_once, seed, .. } = self;
+        Ok(Orchestrator { slots, witnesses, witness_quorum, sweep, probes_at_once, seed, asks, inbox, events })
     }
 }
 
@@ -208,6 +220,7 @@ pub struct Orchestrator {
     witnesses: Vec<Witness>,
     witness_quorum: usize,
     sweep: Duration,
+    probes_at_once: usize,
     seed: u64,
     asks: mpsc::Sender<Ask>,
     inbox: mpsc::Receiver<Ask>,
@@ -224,6 +237,7 @@ impl Orchestrator {
             state_dir: None,
             witnesses: Vec::new(),
             witness_quorum: None,
+            probes_at_once: PROBES_AT_ONCE,
             seed,
         }
     }

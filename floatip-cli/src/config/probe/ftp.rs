@@ -33,7 +33,7 @@ pub(crate) struct FtpSpec {
     tls: Option<(TlsMode, TlsSettings)>,
     expect_passive: Vec<IpAddr>,
     passive_mismatch: PassiveMismatch,
-    keep_session: bool,
+    pub(crate) keep_session: bool,
     full_every: Duration,
     max_sessions: Option<u32>,
 }

@@ -14,6 +14,7 @@ mod rules;
 mod split;
 mod storm;
 mod threads;
+mod turns;
 mod witnesses;
 
 use std::sync::{Arc, Mutex};
