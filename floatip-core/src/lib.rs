@@ -46,7 +46,7 @@ pub use mover::{
 };
 pub use node::{FloatingIp, Host, NameError, Node, NodeId};
 pub use orchestrator::{BuildError, Builder, Handle, Notice, Orchestrator, Subscription};
-pub use policy::{Drift, Failback, Policy, Verify};
+pub use policy::{AddressUnreachable, Drift, Failback, Policy, Verify};
 pub use probe::{HealthProbe, ProbeError, Reason, Stage, Target, Verdict, Via};
 pub use setup::{Check, Setup};
 pub use status::{Health, MoveStatus, NodeStatus, ProbeStatus, State, Status, Unsettled, WitnessStatus};

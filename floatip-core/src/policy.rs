@@ -42,6 +42,21 @@ pub enum Drift {
     Restore,
 }
 
+/// What is done when the holder answers by its own host, but not through the floating address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressUnreachable {
+    /// It is told (event `address_unreachable`), and nothing is moved.
+    Alert,
+    /// It is told, and the address is released from its holder and claimed for the same node again, so that its guest sees
+    /// the interface come anew. Whoever reaches the address by another path than the monitor loses it meanwhile.
+    ///
+    /// It is done once until the address has answered again, with a mover that releases first (what overwrites has nothing
+    /// to renew), after the cool-down, never by force, and never with the last move of the window, which is kept for a
+    /// failover. An address that has never answered from here is left alone. One that does not answer afterwards
+    /// stays where it is.
+    Reclaim,
+}
+
 /// The policy of one floating IP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -62,8 +77,8 @@ pub struct Policy {
     /// How long a flapping node must be healthy without a break before it is a candidate like any other: this, doubled
     /// for each time that it went down beyond the second. Default: 30 s.
     pub hold_down: Duration,
-    /// The least time between a move and a voluntary one (failback). It never delays the rescue from a dead holder, nor
-    /// an operator. Default: 60 s.
+    /// The least time between a move and a voluntary one (failback, reclaim). It never delays the rescue from a dead
+    /// holder, nor an operator. Default: 60 s.
     pub cooldown: Duration,
     /// The most moves that are started within [`max_moves_window`](Self::max_moves_window), an operator's own not
     /// counted; past it the floating IP is frozen until an operator resumes. Default: 4; zero is refused.
@@ -89,10 +104,12 @@ pub struct Policy {
     pub take_from_strangers: bool,
     /// Default: [`Drift::Adopt`].
     pub drift: Drift,
-    /// How long a planned move (switchover, drain, failback, restore) waits at most for its node to be idle, where a check
-    /// tells that ([`Role::TellsIdle`](crate::Role::TellsIdle)); then it is made all the same. An operator's force does not
-    /// wait, nor does an unplanned move, ever. Default: 60 s; zero never waits.
+    /// How long a planned move (switchover, drain, failback, restore, reclaim) waits at most for its node to be idle,
+    /// where a check tells that ([`Role::TellsIdle`](crate::Role::TellsIdle)); then it is made all the same. An
+    /// operator's force does not wait, nor does an unplanned move, ever. Default: 60 s; zero never waits.
     pub wait_for_idle: Duration,
+    /// Default: [`AddressUnreachable::Alert`].
+    pub address_unreachable: AddressUnreachable,
 }
 
 impl Default for Policy {
@@ -116,6 +133,7 @@ impl Default for Policy {
             take_from_strangers: false,
             drift: Drift::Adopt,
             wait_for_idle: Duration::from_secs(60),
+            address_unreachable: AddressUnreachable::Alert,
         }
     }
 }

@@ -107,6 +107,11 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
             duration(policy.wait_for_idle),
             "a planned move waits so long at most, by probes with tells_idle",
         ),
+        policy_setting(
+            "address_unreachable",
+            quoted("alert"),
+            "the holder answers, the address does not: \"reclaim\" gives it anew",
+        ),
     ]);
     settings
 }

@@ -3,7 +3,9 @@
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
-use floatip_core::{Failback, FloatingIp, HealthSettings, Host, Node, NodeId, Policy, Require, Verify};
+use floatip_core::{
+    AddressUnreachable, Failback, FloatingIp, HealthSettings, Host, Node, NodeId, Policy, Require, Verify,
+};
 use toml::Spanned;
 
 use super::chain::{self, Chain};
@@ -112,7 +114,17 @@ pub(super) fn read(mut table: Table<'_>, purpose: Purpose) -> Option<Placed> {
             "add `tells_idle = true` to a probe that is healthy while nobody uses the node, such as kind = \"exec\"",
         );
     }
-    judge_policy(report, policy_at, &policy, &nodes);
+    judge_policy(report, policy_at.clone(), &policy, &nodes);
+    if policy.address_unreachable == AddressUnreachable::Reclaim
+        && let Some(mover) = &mover
+        && !fallbacks.iter().chain([mover]).any(Mover::releases_first)
+    {
+        report.warning(
+            policy_at,
+            "`address_unreachable = \"reclaim\"` does nothing here: this mover overwrites, and has nothing to give anew",
+            "say \"alert\", or use a mover that releases first: eni, eip with fencing = \"strict\", private-ip with IPv6",
+        );
+    }
 
     let (name, address, mover) = (name?, address?, mover?);
     let (name_at, address_at) = (name.span(), address.span());

@@ -22,6 +22,16 @@ pub(crate) enum Mover {
 }
 
 impl Mover {
+    /// True if it releases the address before another node gets it, and so can give it to its holder anew.
+    pub(super) fn releases_first(&self) -> bool {
+        match self {
+            Self::Eni { .. } => true,
+            Self::Eip { fencing, .. } => *fencing == Fencing::Strict,
+            Self::PrivateIp { private_ip } => private_ip.is_ipv6(),
+            Self::Route { .. } => false,
+        }
+    }
+
     /// What two floating IPs may not share.
     pub(crate) fn resource(&self) -> String {
         match self {

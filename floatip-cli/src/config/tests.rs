@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use floatip_core::Failback;
+use floatip_core::{AddressUnreachable, Failback};
 
 use super::*;
 
@@ -649,6 +649,20 @@ fn a_fallback_that_can_never_bring_the_address_is_refused_with_the_reason() {
         let found = fallback(lines);
         assert!(found.len() == 1 && found[0].starts_with("x.toml:8:1: ") && found[0].contains(reason), "{found:?}");
     }
+}
+
+#[test]
+fn reclaiming_an_address_takes_a_mover_that_releases_it() {
+    let policy = "[floating_ip.policy]\naddress_unreachable = \"reclaim\"\n";
+    let config = parse(&format!("{WHOLE}{policy}")).unwrap();
+    assert_eq!(config.floating_ips[0].policy.address_unreachable, AddressUnreachable::Reclaim);
+    assert_eq!(config.warnings, []);
+    let eip = "kind = \"eip\"\nallocation = \"eipalloc-0a1b2c3d\"";
+    let eip = format!("{WHOLE}{policy}").replace("kind = \"eni\"\nnetwork_interface = \"eni-0a1b2c3d\"", eip);
+    let warnings = parse(&eip).unwrap().warnings;
+    assert!(warnings[0].message.contains("does nothing here: this mover overwrites"), "{warnings:?}");
+    let found = parse(&format!("{WHOLE}{policy}").replace("\"reclaim\"", "\"reclam\"")).unwrap_err();
+    assert!(found[0].line().contains("did you mean \"reclaim\"?"), "{found:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use floatip_core::{Drift, Failback, HealthSettings, Policy, Require, Verify};
+use floatip_core::{AddressUnreachable, Drift, Failback, HealthSettings, Policy, Require, Verify};
 use toml::de::DeValue;
 
 use super::mover::unknown;
@@ -132,6 +132,18 @@ impl Setting for Drift {
     }
 }
 
+impl Setting for AddressUnreachable {
+    const EXPECTED: &'static str = "`address_unreachable = \"alert\"` or \"reclaim\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        match value.as_str().ok_or(Fault::WrongType)? {
+            "alert" => Ok(Self::Alert),
+            "reclaim" => Ok(Self::Reclaim),
+            other => Err(unknown(other, "answer to an unreachable address", &["alert", "reclaim"])),
+        }
+    }
+}
+
 pub(super) fn health(mut table: Table<'_>) -> (HealthSettings, Require) {
     let mut health = HealthSettings::default();
     let HealthSettings { interval, fast_interval, timeout, fall, rise, .. } = &mut health;
@@ -175,6 +187,7 @@ pub(super) fn policy(mut table: Table<'_>) -> Policy {
     table.set("take_from_strangers", &mut policy.take_from_strangers);
     table.set("drift", &mut policy.drift);
     table.set("wait_for_idle", &mut policy.wait_for_idle);
+    table.set("address_unreachable", &mut policy.address_unreachable);
     table.finish();
     policy
 }

@@ -330,3 +330,35 @@ async fn history_says_why_it_moved_and_why_it_did_not_also_after_a_restart() {
     assert_eq!((&decision["decision"], &decision["end"]["event"]), (&json!("move"), &json!("move_finished")));
     assert_eq!(site.ask(&["history", "www"]).code, Some(6));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_does_not_answer_though_its_holder_does_is_told_or_claimed_anew() {
+    for (setting, reclaims) in [("alert", false), ("reclaim", true)] {
+        let mut site = Site::new().await;
+        let file = site.desk.path("floatip.toml");
+        let policy = format!("[floating_ip.policy]\ncooldown = \"0s\"\naddress_unreachable = \"{setting}\"\n");
+        fs::write(&file, fs::read_to_string(&file).unwrap() + &policy).unwrap();
+        let _monitor = monitored(&site).await;
+        // Verified, so that the address is known to answer from here.
+        assert_eq!(site.ask(&["move", "ftp", "--to", "ftp-2"]).code, Some(0));
+        site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
+        let finished = |cause: &str| {
+            let of = |logged: &&Value| logged["event"] == "move_finished" && logged["cause"] == cause;
+            events(&site).iter().find(of).cloned()
+        };
+        assert_eq!(finished("switchover").expect("the move is logged")["verification"], json!("verified"));
+        let attachment = site.attachment();
+        site.silence().await;
+        let told = || events(&site).iter().any(|logged| logged["event"] == "address_unreachable");
+        let anew = || site.attachment().is_some() && site.attachment() != attachment;
+        site.status_until(|_| told() && (anew() || !reclaims)).await;
+        site.end_silence().await;
+        let well = || events(&site).iter().any(|logged| logged["event"] == "address_reachable");
+        let cause = |cause: &str| {
+            events(&site).iter().any(|logged| logged["cause"] == cause && logged["event"] == "move_finished")
+        };
+        site.status_until(|status| status["state"] == "serving" && well() && cause("reclaim") == reclaims).await;
+        assert_eq!(site.carrier().as_deref(), Some("i-0a1b2c3d4e5f60012"), "{setting}");
+        assert_eq!(site.attachment() == attachment, !reclaims, "{setting}");
+    }
+}

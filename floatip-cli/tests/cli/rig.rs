@@ -119,6 +119,13 @@ impl Service {
     }
 }
 
+impl Service {
+    async fn end(mut self) {
+        self.accepting.abort();
+        assert!((&mut self.accepting).await.unwrap_err().is_cancelled());
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
         self.accepting.abort();
@@ -131,7 +138,8 @@ pub(crate) struct Site {
     pub(crate) simulator: Simulator,
     pub(crate) nodes: [Option<Service>; 2],
     addresses: [SocketAddr; 2],
-    _floating: Service,
+    floating: Option<Service>,
+    floating_address: SocketAddr,
 }
 
 impl Site {
@@ -182,14 +190,25 @@ timeout = "2s"
             second.address,
         );
         let addresses = [first.address, second.address];
-        Self { desk: Desk::new(&config), simulator, nodes: [Some(first), Some(second)], addresses, _floating: floating }
+        let floating_address = floating.address;
+        let (nodes, floating) = ([Some(first), Some(second)], Some(floating));
+        Self { desk: Desk::new(&config), simulator, nodes, addresses, floating, floating_address }
     }
 
     /// Ends the service of a node: from here on, connections are refused.
     pub(crate) async fn kill(&mut self, node: usize) {
-        let mut service = self.nodes[node].take().unwrap();
-        service.accepting.abort();
-        assert!((&mut service.accepting).await.unwrap_err().is_cancelled());
+        self.nodes[node].take().unwrap().end().await;
+    }
+
+    /// From here on, nothing answers at the floating address.
+    pub(crate) async fn silence(&mut self) {
+        self.floating.take().unwrap().end().await;
+    }
+
+    /// The floating address answers again.
+    pub(crate) async fn end_silence(&mut self) {
+        assert!(self.floating.is_none(), "it answers");
+        self.floating = Some(Service::at(self.floating_address).await);
     }
 
     /// Starts the service of a killed node again.
@@ -201,6 +220,12 @@ timeout = "2s"
     /// The instance that carries the interface.
     pub(crate) fn carrier(&self) -> Option<String> {
         self.simulator.world().find_interface("eni-0a1b2c3d4e5f60001").unwrap().carrier().map(str::to_owned)
+    }
+
+    /// The id of the interface's present attachment.
+    pub(crate) fn attachment(&self) -> Option<String> {
+        let interface = self.simulator.world().find_interface("eni-0a1b2c3d4e5f60001").unwrap().clone();
+        interface.attachment.map(|attachment| attachment.id)
     }
 
     /// A command that speaks to the monitor.

@@ -80,7 +80,7 @@ impl Engine {
                     self.empty(now, holder);
                 } else if let Some(home) = self.restore_due(now, holder) {
                     self.start(now, Cause::Restore, Some(holder), home, None);
-                } else {
+                } else if !self.reclaim(now, holder) {
                     self.fail_back(now, holder);
                 }
             }
@@ -151,7 +151,9 @@ impl Engine {
 
     /// The first node, in the order of preference, that is healthy in a probe begun no earlier than `since` (rule 1).
     ///
-    /// A preferred node whose fresh probe is still under way is waited for until it is late.
+    /// One that has answered such a probe and leaves a newer one unanswered is no candidate until that has ended: it may
+    /// have failed since, or a cut that has reached the holder first has reached it, too. A preferred node whose fresh
+    /// probe is still under way is waited for until it is late.
     fn candidate(&mut self, now: Instant, holder: usize, since: Instant) -> Candidate {
         let mut found = Candidate::None;
         let mut eligible = self.order.clone();
@@ -164,7 +166,7 @@ impl Engine {
         for node in eligible {
             let healthy = self.watch.health(node) == Health::Healthy;
             match self.watch.evidence(Subject::Node(node), since) {
-                Evidence::Healthy if healthy => return Candidate::Found(node),
+                Evidence::Healthy if healthy && !self.watch.is_overdue(node, now) => return Candidate::Found(node),
                 Evidence::Pending if healthy && !self.watch.is_suspect(node, now) => return Candidate::Awaited,
                 Evidence::Healthy | Evidence::Pending | Evidence::Failed | Evidence::Missing => {
                     found = Candidate::Awaited
@@ -282,7 +284,14 @@ impl Engine {
     }
 
     /// Starts a move that nobody asked for, if nothing forbids it.
-    fn start(&mut self, now: Instant, cause: Cause, from: Option<usize>, to: usize, detect: Option<Duration>) {
+    pub(super) fn start(
+        &mut self,
+        now: Instant,
+        cause: Cause,
+        from: Option<usize>,
+        to: usize,
+        detect: Option<Duration>,
+    ) {
         if cause != Cause::Drain {
             match self.witnesses.testimony(now, None) {
                 Testimony::Enough => {}
@@ -328,11 +337,16 @@ impl Engine {
             self.announced_held = None;
             return false;
         };
+        self.tell_held(cause, from, to, reason);
+        true
+    }
+
+    /// Says once what forbids a move.
+    pub(super) fn tell_held(&mut self, cause: Cause, from: Option<usize>, to: usize, reason: &'static str) {
         if self.announced_held.replace((cause, from, to, reason)) != Some((cause, from, to, reason)) {
             let (from, to) = (from.map(|node| self.id(node)), self.id(to));
             self.events.push_back(EventKind::MoveHeld { from, to, cause, reason });
         }
-        true
     }
 
     /// Recoveries are switched off: says what would have been done, once.

@@ -29,7 +29,7 @@ impl Engine {
     /// node is asked again and again, and the decision is made anew with each answer.
     pub(super) fn is_idle(&mut self, now: Instant, cause: Cause, from: Option<usize>, to: usize) -> bool {
         let planned = match cause {
-            Cause::Switchover | Cause::Drain | Cause::Failback | Cause::Restore => true,
+            Cause::Switchover | Cause::Drain | Cause::Failback | Cause::Restore | Cause::Reclaim => true,
             Cause::Failover | Cause::Rescue => false,
         };
         let bound = self.settings.policy.wait_for_idle;

@@ -15,6 +15,7 @@ mod permission;
 mod reader;
 mod readers;
 mod readiness;
+mod reclaim;
 mod repair;
 mod settings;
 mod stranger;
@@ -81,6 +82,8 @@ pub struct Engine {
     /// The nodes in the order of preference.
     order: Vec<usize>,
     announced_failback: Option<usize>,
+    /// The node for which the address was claimed anew since it last answered.
+    reclaimed: Option<usize>,
     pause: Option<Pause>,
     frozen: bool,
     stopping: bool,
@@ -135,6 +138,7 @@ impl Engine {
                 .collect(),
             order: order(&settings),
             announced_failback: None,
+            reclaimed: None,
             frozen: remembered.frozen,
             stopping: false,
             budget: Budget::from_ages(now, &remembered.move_ages),

@@ -9,7 +9,7 @@ use crate::lease::Epoch;
 use crate::mover::{Capabilities, ReleaseMode, Strategy, Token};
 use crate::node::{FloatingIp, Node};
 use crate::policy::{Policy, Verify};
-use crate::probe::Reason;
+use crate::probe::{Reason, Via};
 use crate::urgency::Urgency;
 
 const MS: Duration = Duration::from_millis(1);
@@ -42,6 +42,8 @@ struct Bench {
     placement: Placement,
     /// The node that refuses; the others are well. No probe is ever answered while this is not said.
     sick: Option<&'static str>,
+    /// Probes through the address are not answered.
+    mute: bool,
     requests: Vec<(Instant, Action)>,
     reads: Vec<Urgency>,
     asked_ready: Vec<Instant>,
@@ -52,6 +54,10 @@ struct Bench {
 
 impl Bench {
     fn new(leased: bool) -> Self {
+        Self::of(leased, &["a", "b"])
+    }
+
+    fn of(leased: bool, names: &[&str]) -> Self {
         let now = Instant::now();
         let check = CheckSettings {
             kind: "tcp",
@@ -62,7 +68,7 @@ impl Bench {
         };
         let settings = Settings {
             floating_ip: FloatingIp::new("ftp", "10.0.0.30").unwrap(),
-            nodes: vec![Node::new("a", "10.0.0.1").unwrap(), Node::new("b", "10.0.0.2").unwrap()],
+            nodes: (1..).zip(names).map(|(n, name)| Node::new(name, &format!("10.0.0.{n}")).unwrap()).collect(),
             checks: vec![check],
             witnesses: Vec::new(),
             witness_quorum: 0,
@@ -79,6 +85,7 @@ impl Bench {
             now,
             placement: held("a", "1"),
             sick: None,
+            mute: false,
             requests: Vec::new(),
             reads: Vec::new(),
             asked_ready: Vec::new(),
@@ -107,7 +114,9 @@ impl Bench {
                     Action::Release { .. } | Action::Claim { .. } => self.requests.push((self.now, action)),
                     Action::Save(durable) => self.saved = Some(durable),
                     Action::Answer { result, .. } => self.answers.push(result),
-                    Action::Probe { id, node: Some(node), .. } if self.sick.is_some() => {
+                    Action::Probe { id, node: Some(node), via, .. }
+                        if self.sick.is_some() && !(self.mute && via == Via::Floating) =>
+                    {
                         let sick = self.sick == Some(node.as_str());
                         let verdict = if sick { Verdict::unhealthy(Reason::Refused) } else { Verdict::healthy() };
                         self.engine.handle_probe(self.now, id, self.now, Ok(verdict));
@@ -470,6 +479,87 @@ fn a_claim_of_a_stuck_move_that_was_accepted_and_never_shows_is_sent_again() {
     assert_eq!(bench.requests.len(), claims);
     bench.run(62 * S);
     assert!(bench.requests.len() > claims);
+}
+
+/// A switchover to b that has landed just before a sweep, and is verified when that has shown the address on a again.
+fn in_doubt() -> Bench {
+    let mut bench = Bench::new(false);
+    bench.engine.settings.policy.verify = Verify::Require;
+    bench.sick = Some("");
+    bench.run(8500 * MS);
+    bench.switch();
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Free;
+    bench.run(100 * MS);
+    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
+    bench.mute = true;
+    bench.placement = held("b", "2");
+    bench.run(100 * MS);
+    bench.placement = held("a", "3");
+    bench.run(500 * MS);
+    assert_eq!(bench.engine.status(bench.now).holder, Some(id("a")));
+    bench.mute = false;
+    bench.run(S);
+    bench
+}
+
+#[test]
+fn an_answer_through_the_address_is_no_proof_while_the_newest_reading_shows_it_elsewhere() {
+    for (placement, done) in [(held("b", "4"), true), (held("a", "3"), false), (Placement::Free, false)] {
+        let mut bench = in_doubt();
+        assert_eq!((bench.answers.len(), bench.failed()), (0, None));
+        bench.placement = placement;
+        bench.run(5 * S);
+        assert_eq!(matches!(bench.answers[..], [Ok(Done::Moved(_))]), done, "{:?}", bench.answers);
+    }
+}
+
+/// A failover from a, whose claim for b hangs on its way until c is tried instead.
+fn given_up_for_c() -> Bench {
+    let mut bench = Bench::of(false, &["a", "b", "c"]);
+    bench.sick = Some("");
+    bench.run(10 * S);
+    bench.sick = Some("a");
+    while bench.requests.is_empty() {
+        bench.run(10 * MS);
+    }
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Free;
+    bench.run(S);
+    bench.placement = Placement::Transition { from: None, to: Some(id("b")), token: Token::generation("2") };
+    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
+    while !bench.events.iter().any(|event| matches!(event, EventKind::MoveRetargeted { .. })) {
+        bench.run(10 * MS);
+    }
+    // What hangs is to be taken back by force, and has ended by itself when that arrives.
+    let last = bench.requests.last();
+    assert!(matches!(last, Some((_, Action::Release { mode: ReleaseMode::Forced, .. }))), "{last:?}");
+    bench.placement = held("b", "2");
+    bench
+}
+
+#[test]
+fn an_address_that_arrives_on_a_healthy_node_after_its_claim_was_given_up_has_landed_there() {
+    let mut bench = given_up_for_c();
+    let requests = bench.requests.len();
+    bench.reply(Err(conflict()));
+    bench.run(60 * S);
+    assert_eq!(bench.requests.len(), requests, "nothing is taken from b: {:?}", bench.requests);
+    let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(receipt) if receipt.to == id("b"));
+    assert!(bench.events.iter().any(landed), "{:?}", bench.events);
+}
+
+#[test]
+fn an_address_that_arrives_late_on_a_node_that_has_died_is_taken_on_from_there() {
+    let mut bench = given_up_for_c();
+    bench.sick = Some("b");
+    bench.run(10 * S);
+    bench.reply(Err(conflict()));
+    bench.run(60 * S);
+    let last = bench.requests.last();
+    assert!(matches!(last, Some((_, Action::Release { seen, .. })) if *seen == held("b", "2")), "{last:?}");
+    let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(_));
+    assert!(!bench.events.iter().any(landed), "it is the same move: {:?}", bench.events);
 }
 
 #[test]

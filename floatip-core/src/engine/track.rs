@@ -1,6 +1,6 @@
 //! Fall/rise hysteresis of one target by one probe. Pure.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::health::HealthSettings;
 use crate::probe::{Reason, Verdict};
@@ -25,6 +25,8 @@ pub(crate) struct Track {
     successes: Vec<Instant>,
     newest_healthy: Option<Instant>,
     newest_failed: Option<Instant>,
+    /// How long the newest answer took that was healthy.
+    answered_in: Duration,
     reason: Option<Reason>,
     /// A single verdict has turned the target down.
     conclusive: bool,
@@ -51,6 +53,7 @@ impl Track {
             successes: Vec::new(),
             newest_healthy: None,
             newest_failed: None,
+            answered_in: Duration::ZERO,
             reason: None,
             conclusive: false,
             outstanding: Vec::new(),
@@ -134,6 +137,14 @@ impl Track {
         self.outstanding.iter().any(|(_, start)| now >= *start + self.settings.fast_interval)
     }
 
+    /// True if a probe begun after the newest healthy one has been unanswered for longer than what counts as late, and
+    /// than twice what an answer took lately: the target may have failed since. One that is always slow is not overdue.
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
+        let patience = self.settings.fast_interval.max(self.answered_in * 2);
+        let newer = |start: Instant| self.newest_healthy.is_none_or(|healthy| healthy < start);
+        self.outstanding.iter().any(|(_, start)| newer(*start) && now >= *start + patience)
+    }
+
     /// True if one more probe may be under way: at most `fall` overlap.
     fn has_room(&self) -> bool {
         self.outstanding.len() < self.settings.fall as usize
@@ -197,6 +208,11 @@ impl Track {
     pub(crate) fn end_without_verdict(&mut self, id: ProbeId) {
         self.outstanding.retain(|(outstanding, _)| *outstanding != id);
         self.errored = true;
+    }
+
+    /// Notes how long a healthy answer took.
+    pub(crate) fn note_answer(&mut self, took: Duration) {
+        self.answered_in = took;
     }
 
     /// Takes the verdict of the probe `id`, which began at `started`.
@@ -402,6 +418,20 @@ mod tests {
         }
         bench.ok(slow);
         assert_eq!(bench.track.failures(), 2);
+    }
+
+    #[test]
+    fn a_newer_probe_that_is_unanswered_for_longer_than_answers_take_is_overdue() {
+        for (took, overdue_after) in [(10, 250), (200, 400)] {
+            let mut bench = Bench::up();
+            bench.track.note_answer(took * MS);
+            bench.begin(1000);
+            assert!(!bench.track.is_overdue(bench.at(999 + overdue_after)), "{took}");
+            assert!(bench.track.is_overdue(bench.at(1000 + overdue_after)), "{took}");
+            let newer = bench.begin(1250);
+            bench.ok(newer);
+            assert!(!bench.track.is_overdue(bench.at(5000)), "a later answer has overtaken it");
+        }
     }
 
     #[test]

@@ -166,6 +166,11 @@ impl Watch {
         self.nodes[node].is_suspect(now)
     }
 
+    /// True if the node has left newer probes unanswered for longer than it takes as a rule.
+    pub(crate) fn is_overdue(&self, node: usize, now: Instant) -> bool {
+        self.nodes[node].is_overdue(now)
+    }
+
     /// Why somebody maintains the node, if a check says so.
     pub(crate) fn maintenance(&self, node: usize) -> Option<&str> {
         self.nodes[node].maintenance()
@@ -207,6 +212,18 @@ impl Watch {
     /// True if the address can be probed at all.
     pub(crate) fn verifies(&self) -> bool {
         self.address.deciding().next().is_some()
+    }
+
+    /// Since when probes of the address have failed though its holder answers, by the start of the newest one; `None` while
+    /// that is not so, or was not told.
+    pub(crate) fn unreachable(&self) -> Option<Instant> {
+        let told = self.announced_unreachable && self.address.health == Health::Unhealthy;
+        self.address.last_failed().filter(|_| told)
+    }
+
+    /// True if the address answers, as far as is known.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.address.health == Health::Healthy
     }
 
     /// True if the service has ever answered through the address.
@@ -335,6 +352,9 @@ impl Watch {
             }
             Ok(verdict) => {
                 line.error = None;
+                if verdict.is_healthy() {
+                    line.track.note_answer(now.saturating_duration_since(started));
+                }
                 let dropped = line.track.end(id, started, &verdict, in_step);
                 line.note(started, &verdict);
                 let decides = line.decides();

@@ -161,6 +161,11 @@ impl Watched {
         self.health == Health::Unhealthy || self.count(|track| track.is_suspect(now)) > self.spare()
     }
 
+    /// True if probes have been unanswered for so long that the newest healthy verdicts may no longer be true.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.count(|track| track.is_overdue(now)) > self.spare()
+    }
+
     /// What probes that began at `since` or later say.
     pub(super) fn evidence(&self, since: Instant) -> Evidence {
         let healthy = |track: &Track| track.healthy_since(since);

@@ -64,6 +64,8 @@ pub enum Cause {
     Rescue,
     /// It was moved behind the monitor's back.
     Restore,
+    /// The holder answered and the address did not: it is released and claimed for the same node again.
+    Reclaim,
 }
 
 /// One confirmed stage of a move.
@@ -585,6 +587,7 @@ impl Cause {
             Self::Drain => "drain",
             Self::Rescue => "rescue",
             Self::Restore => "restore",
+            Self::Reclaim => "reclaim",
         }
     }
 }

@@ -16,15 +16,40 @@ pub(crate) enum Seen {
     Conclusive,
 }
 
+/// What verdicts in a row amount to, in the plain reading of `fall` and `rise`.
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    up: bool,
+    down: bool,
+    healthy: u32,
+    failed: u32,
+}
+
+impl Standing {
+    fn after(mut self, seen: Seen, settings: &HealthSettings) -> Self {
+        (self.healthy, self.failed) = match seen {
+            Seen::Healthy => (self.healthy + 1, 0),
+            Seen::Failed => (0, self.failed + 1),
+            Seen::Conclusive => (0, settings.fall),
+        };
+        let (rises, falls) = (self.healthy >= settings.rise, self.failed >= settings.fall);
+        self.up = (self.up || rises) && !falls;
+        self.down = (self.down || falls) && !rises;
+        self
+    }
+}
+
 /// Verdicts in the order in which their probes began.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Evidence {
     verdicts: VecDeque<(Instant, Seen)>,
+    /// What those amount to that are kept no longer.
+    before: Standing,
     void: Option<Instant>,
 }
 
 impl Evidence {
-    pub(crate) fn note(&mut self, started: Instant, seen: Seen) {
+    pub(crate) fn note(&mut self, started: Instant, seen: Seen, settings: &HealthSettings) {
         let newest_healthy = self.verdicts.iter().rev().find(|(_, seen)| *seen == Seen::Healthy);
         // A healthy verdict cancels the failures of probes begun earlier, whichever comes first.
         if seen != Seen::Healthy && newest_healthy.is_some_and(|(at, _)| *at >= started) {
@@ -33,13 +58,22 @@ impl Evidence {
         let at = self.verdicts.partition_point(|(at, _)| *at <= started);
         self.verdicts.insert(at, (started, seen));
         if self.verdicts.len() > KEPT {
-            self.verdicts.pop_front();
+            let oldest = self.verdicts.pop_front();
+            self.before = oldest.map_or(self.before, |(_, seen)| self.before.after(seen, settings));
         }
     }
 
     pub(crate) fn void(&mut self, now: Instant) {
         self.verdicts.clear();
+        self.before = Standing::default();
         self.void = Some(now);
+    }
+
+    /// What has become too old counts no more.
+    pub(crate) fn expire(&mut self, now: Instant, settings: &HealthSettings) {
+        if !self.is_recent(now, settings) {
+            self.void(now);
+        }
     }
 
     /// True if nothing that was seen counts any more.
@@ -81,16 +115,16 @@ impl Evidence {
     /// True if it may be up: there were `rise` healthy verdicts in a row and not `fall` failures since, and the newest is
     /// not too old.
     pub(crate) fn may_be_up(&self, now: Instant, settings: &HealthSettings) -> bool {
-        let (mut up, mut healthy, mut failed) = (false, 0, 0);
-        for (_, seen) in &self.verdicts {
-            match seen {
-                Seen::Healthy => (healthy, failed) = (healthy + 1, 0),
-                Seen::Failed => (healthy, failed) = (0, failed + 1),
-                Seen::Conclusive => (healthy, failed) = (0, settings.fall),
-            }
-            up = (up || healthy >= settings.rise) && failed < settings.fall;
-        }
-        up && self.is_recent(now, settings)
+        self.standing(settings).up && self.is_recent(now, settings)
+    }
+
+    /// True if it fails, and has been down without `rise` healthy verdicts in a row since.
+    pub(crate) fn is_still_down(&self, now: Instant, settings: &HealthSettings) -> bool {
+        self.standing(settings).down && self.is_failing(now, settings)
+    }
+
+    fn standing(&self, settings: &HealthSettings) -> Standing {
+        self.verdicts.iter().fold(self.before, |standing, (_, seen)| standing.after(*seen, settings))
     }
 
     pub(crate) fn newest_failure(&self) -> Option<Instant> {

@@ -44,6 +44,8 @@ struct Moving {
     /// It counts towards the bound on moves.
     counted: bool,
     claimed: bool,
+    /// The newest claim.
+    claim: Option<CallId>,
     /// Where readings show the address, and since when.
     landed: Option<(usize, Instant)>,
     /// Where readings have shown the address, or accepted claims sent it.
@@ -183,7 +185,7 @@ impl Judge {
             }
             self.suspicion = false;
         }
-        self.evidence[subject][check].note(started, seen);
+        self.evidence[subject][check].note(started, seen, &scene.shape.health);
         if subject == nodes && seen == Seen::Healthy {
             self.served = true;
             let moving = self.moving.as_ref();
@@ -297,7 +299,7 @@ impl Judge {
             EventKind::NodeCameUp { node } => self.up[number(node)] = true,
             EventKind::NodeBecameUnknown { node } => {
                 self.up[number(node)] = false;
-                self.evidence[number(node)].iter_mut().for_each(|line| line.void(scene.clock));
+                self.evidence[number(node)].iter_mut().for_each(|line| line.expire(scene.clock, &scene.shape.health));
             }
             EventKind::NodeWentDown { node, .. } => {
                 let was_up = std::mem::take(&mut self.up[number(node)]);
@@ -380,7 +382,7 @@ impl Judge {
         if let Some(moving) = &mut self.moving {
             moving.acted |= changed;
             moving.taken.extend(moving.taking.take().filter(|_| changed));
-            if reply.is_ok() && moving.claimed && !moving.tried.contains(&moving.to) {
+            if reply.is_ok() && moving.claim == Some(call) && !moving.tried.contains(&moving.to) {
                 moving.tried.push(moving.to);
             }
         }

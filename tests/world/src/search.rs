@@ -65,6 +65,18 @@ fn broken_by(plan: &Plan) -> Vec<String> {
 }
 
 impl Search {
+    /// Every violation among the scenarios, and what all of them amount to.
+    pub fn survey(mut self, mut told: impl FnMut(&Violation)) -> Tally {
+        let mut total = Tally::default();
+        loop {
+            let (tally, violation) = self.run();
+            total.add(&tally);
+            let Some(violation) = violation else { return total };
+            told(&violation);
+            self.seeds.start = violation.seed + 1;
+        }
+    }
+
     /// Lives through the scenarios until one breaks a rule: of those found, the one with the smallest seed.
     pub fn run(&self) -> (Tally, Option<Violation>) {
         let (next, found) = (AtomicU64::new(self.seeds.start), AtomicBool::new(false));

@@ -57,6 +57,7 @@ impl Engine {
                 self.retarget(now, next, why);
                 if let Some(moving) = &mut self.moving {
                     moving.source = hanging.or(moving.source);
+                    moving.late = hanging.or(moving.late);
                     moving.wait_from = now;
                     moving.next_read = now;
                 }
@@ -108,6 +109,7 @@ impl Engine {
         moving.token = Some(token);
         moving.stuck = None;
         moving.sent = None;
+        moving.late = None;
         if !moving.tried.contains(&node) {
             moving.tried.push(node);
         }
@@ -117,8 +119,14 @@ impl Engine {
         if self.settings.policy.verify == Verify::Off || !self.watch.verifies() {
             return self.finish(now, Verification::Skipped);
         }
+        self.begin_verification(now);
+    }
+
+    /// Only what is asked through the address from now on tells whether the service answers where it is.
+    pub(super) fn begin_verification(&mut self, now: Instant) {
         if let Some(moving) = &mut self.moving {
             moving.phase = Phase::Verifying(now);
+            moving.doubt = None;
         }
         self.watch.void_address(now);
         self.watch.urge_address(true);
@@ -127,6 +135,13 @@ impl Engine {
 
     pub(super) fn drive_verification(&mut self, now: Instant, since: Instant) {
         let Some(moving) = &mut self.moving else { return };
+        if moving.doubt.is_some() {
+            if now >= since + self.settings.policy.verify_timeout {
+                let error = "the newest reading does not show the address where it was claimed".to_owned();
+                self.fail(now, Ending::Failed, error);
+            }
+            return;
+        }
         if self.watch.evidence(Subject::Address, since) == Evidence::Healthy {
             let event = moving.finish_step(now, Step::Verify);
             self.events.push_back(event);
@@ -135,7 +150,12 @@ impl Engine {
         let except: Vec<_> = moving.tried.iter().copied().chain([moving.to]).collect();
         let (id, to, forced) = (moving.id, moving.to, moving.forced);
         let requires = self.settings.policy.verify == Verify::Require && self.watch.served();
-        let next = self.first_healthy(now, &except).filter(|_| requires && !forced);
+        // A reclaim is no failover: rule 3 keeps the address where it is.
+        let reclaims = moving.cause == Cause::Reclaim;
+        if reclaims && self.watch.health(to) == Health::Unhealthy {
+            return self.fail(now, Ending::Cancelled, "the holder went down meanwhile".to_owned());
+        }
+        let next = self.first_healthy(now, &except).filter(|_| requires && !forced && !reclaims);
         let hopeless = next.is_some() && self.watch.health(to) == Health::Unhealthy;
         if !hopeless && now < since + self.settings.policy.verify_timeout {
             return;

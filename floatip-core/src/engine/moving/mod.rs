@@ -68,6 +68,8 @@ pub(super) struct Move {
     carrier: Option<Token>,
     /// The address was a stranger's when the move began, and may be taken from there.
     from_stranger: bool,
+    /// The address is still to leave the node that shall get it back.
+    renewing: bool,
     /// An operator insists on the target.
     pub(super) forced: bool,
     pub(super) asked_by: Option<CommandId>,
@@ -75,6 +77,8 @@ pub(super) struct Move {
     step_started: Instant,
     steps: Vec<StepRecord>,
     phase: Phase,
+    /// A reading during verification has shown the address elsewhere: when the next one shall tell whether that was stale.
+    doubt: Option<Instant>,
     /// The newest request.
     sent: Option<(Request, Outcome)>,
     /// Past the point of no return.
@@ -84,6 +88,9 @@ pub(super) struct Move {
     /// The node that the address is to be taken from.
     source: Option<usize>,
     source_token: Option<Token>,
+    /// The node for which a claim was given up while the address was on its way there, until a release from there is
+    /// accepted. If it arrives before, it has landed.
+    late: Option<usize>,
     /// Since when this release has been forced.
     forced_since: Option<Instant>,
     /// Nodes that it was claimed for.
@@ -121,17 +128,20 @@ impl Move {
             ours: false,
             carrier: None,
             from_stranger: false,
+            renewing: cause == Cause::Reclaim,
             forced: false,
             asked_by: None,
             started: now,
             step_started: now,
             steps: Vec::new(),
             phase: Phase::Placing,
+            doubt: None,
             sent: None,
             committed: false,
             released: false,
             source: from,
             source_token: None,
+            late: None,
             forced_since: None,
             tried: Vec::new(),
             refused: None,
@@ -177,7 +187,7 @@ impl Move {
         match self.phase {
             _ if self.is_on_the_wire() => None,
             Phase::Placing => Some(self.next_read),
-            Phase::Verifying(_) => Some(sweep),
+            Phase::Verifying(_) => Some(self.doubt.map_or(sweep, |due| due.min(sweep))),
         }
     }
 
@@ -207,6 +217,19 @@ impl Move {
         self.step_started = now;
         self.steps.push(StepRecord::new(step, duration));
         EventKind::StepFinished { id: self.id, step, duration }
+    }
+
+    /// True if the address is still on the node from which a reclaim takes it, to give it back. Once it has been assigned
+    /// anew, by whomever, there is nothing left to take.
+    fn is_to_renew(&self, node: usize, token: &Token) -> bool {
+        let anew = matches!(&self.source_token, Some(old @ Token::Generation(_)) if old != token);
+        self.renewing && self.source == Some(node) && self.to == node && !anew
+    }
+
+    /// True if the address has arrived on a node for which its claim was given up: that is a holder like any other, and
+    /// is not robbed (rule 3) unless it has died meanwhile.
+    fn is_late_arrival(&self, node: usize, well: bool) -> bool {
+        self.late == Some(node) && (well || self.forced)
     }
 
     /// True if the newest step that was finished is `step`.
@@ -251,7 +274,8 @@ impl Engine {
         }
         let holder = moving.from.filter(|_| moving.cause == Cause::Failover).map(|from| self.watch.health(from));
         let unfit = self.watch.health(moving.to) == Health::Unhealthy || self.impossible[moving.to].is_some();
-        if let Some(why) = moving.cancelled {
+        let void = || self.reclaim_is_void(moving.to).filter(|_| moving.cause == Cause::Reclaim);
+        if let Some(why) = moving.cancelled.or_else(void) {
             self.fail(now, Ending::Cancelled, why.to_owned());
         } else if holder == Some(Health::Healthy) {
             self.fail(now, Ending::Cancelled, "cancelled: the holder recovered".to_owned());
@@ -296,7 +320,13 @@ impl Engine {
                     moving.source = Some(node);
                     moving.from = Some(node);
                 }
-                if node == moving.to || moving.tried.contains(&node) && moving.source != Some(node) {
+                if moving.is_to_renew(node, token) {
+                    moving.source_token = Some(token.clone());
+                    return self.take_away(now, seen);
+                }
+                let well = self.watch.health(node) != Health::Unhealthy;
+                let arrived = moving.tried.contains(&node) && moving.source != Some(node);
+                if node == moving.to || arrived || moving.is_late_arrival(node, well) {
                     let token = token.clone();
                     self.land(now, node, token);
                 } else if moving.source == Some(node) {
@@ -349,7 +379,16 @@ impl Engine {
             Placement::Transition { .. } => false,
         };
         if taken && now >= since + AGREEMENT {
-            self.fail(now, Ending::Failed, format!("lost a race: the address is {seen} now"));
+            return self.fail(now, Ending::Failed, format!("lost a race: the address is {seen} now"));
+        }
+        let there = seen.holder().and_then(|node| self.index(node)) == Some(moving.to);
+        let Some(moving) = &mut self.moving else { return };
+        if !there {
+            moving.doubt = Some((now + Duration::from_millis(100)).max(since + AGREEMENT));
+        } else if moving.doubt.is_some() {
+            // What answered meanwhile may have been another node.
+            moving.token = seen.token().cloned();
+            self.begin_verification(now);
         }
     }
 
@@ -445,6 +484,7 @@ impl Engine {
     fn put(&mut self, now: Instant, seen: Placement) {
         let Some(moving) = &mut self.moving else { return };
         let overwrites = seen != Placement::Free;
+        moving.renewing &= overwrites;
         if !overwrites && matches!(moving.sent, Some((Request::Release(_), _))) {
             let accepted = matches!(moving.sent, Some((_, Outcome::Accepted(_))));
             moving.sent = None;

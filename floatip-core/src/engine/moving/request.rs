@@ -71,6 +71,7 @@ impl Engine {
                 let event = match request {
                     Request::Release(_) => {
                         moving.released = true;
+                        moving.late = None;
                         (!moving.last_step_is(Step::Release)).then(|| moving.finish_step(now, Step::Release))
                     }
                     Request::Claim => {

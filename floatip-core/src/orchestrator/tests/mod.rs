@@ -10,6 +10,7 @@ mod hooks;
 mod idle;
 mod moves;
 mod policy;
+mod reclaim;
 mod rules;
 mod split;
 mod storm;

@@ -26,6 +26,38 @@ async fn rule_1_a_candidate_that_stopped_answering_receives_nothing() {
     assert!(!monitor.moved());
 }
 
+/// A cut that reaches the holder first: it is the candidate's newest probe that tells, not that it answered an older one.
+#[tokio::test(start_paused = true)]
+async fn rule_1_a_candidate_that_leaves_a_newer_probe_unanswered_receives_nothing() {
+    let mut moved = 0;
+    for later in (0..4000).step_by(100) {
+        let mut world = World::two();
+        world.setup.checks[0].health.timeout = 2 * S;
+        let monitor = world.settled().await;
+        world.hang("a");
+        sleep(later * MS).await;
+        world.hang("b");
+        let cut = Instant::now();
+        sleep(10 * S).await;
+        let started = |(at, kind): &(Instant, EventKind)| matches!(kind, EventKind::MoveStarted { .. }).then_some(*at);
+        let at = monitor.events.lock().unwrap().iter().find_map(started);
+        moved += u32::from(at.is_some());
+        // The next probe begins within one fast interval, and is late after another.
+        let late = cut + 2 * health().fast_interval;
+        assert!(at.is_none_or(|at| at <= late), "b was cut off {later} ms after a, and the move began {at:?}");
+    }
+    assert!(moved > 5, "a candidate that answers receives it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_1_a_candidate_that_is_always_slow_receives_the_address_all_the_same() {
+    let world = World::two();
+    world.probe.set_direct(&id("b"), Answer::Healthy.after(400 * MS));
+    let monitor = world.settled().await;
+    world.refuse("a");
+    monitor.event("the move", 10 * S, |kind| matches!(kind, EventKind::MoveStarted { .. })).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn rule_1_an_operator_may_force_a_node_that_is_down() {
     let world = World::two().policy(|policy| policy.verify_timeout = 5 * S);

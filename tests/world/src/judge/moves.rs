@@ -43,6 +43,7 @@ impl Judge {
                 }
             }
             Cause::Switchover => {}
+            Cause::Reclaim => self.breaks(|| "rule 3: an address is reclaimed that nobody wants reclaimed".into()),
             Cause::Restore => self.breaks(|| "rule 3: an address is restored that nobody wants restored".into()),
         }
         if self.stopping {
@@ -60,6 +61,7 @@ impl Judge {
             leaving: false,
             counted: false,
             claimed: false,
+            claim: None,
             landed: None,
             tried: Vec::new(),
             verification_failed: false,
@@ -78,7 +80,7 @@ impl Judge {
         };
         let failing = |line: &&Evidence| line.is_failing(scene.clock, health);
         let mut down: Vec<&Evidence> =
-            self.subject(from).iter().filter(|line| line.is_down(scene.clock, health)).collect();
+            self.subject(from).iter().filter(|line| line.is_still_down(scene.clock, health)).collect();
         // A check that is down and answers again stays down until `rise`; meanwhile another one may begin to fail.
         if down.is_empty() && scene.shape.checks > 1 {
             down = self.subject(from).iter().filter(failing).collect();

@@ -109,6 +109,7 @@ impl Judge {
         }
         let Some(moving) = &mut self.moving else { return };
         let first = !std::mem::replace(&mut moving.claimed, true);
+        moving.claim = Some(call);
         let (forced, from) = (moving.forced, moving.from);
         let is_down = |node: usize| self.subject(node).iter().any(|line| line.is_down(scene.clock, health));
         let is_up = |node: usize| self.subject(node).iter().all(|line| line.is_up(scene.clock, health));

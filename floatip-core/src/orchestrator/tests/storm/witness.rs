@@ -115,7 +115,13 @@ impl Witness {
             }
             None => self.break_rule(format!("no move, and yet the address is taken from {holder}")),
             Some((
-                Cause::Failover | Cause::Rescue | Cause::Switchover | Cause::Failback | Cause::Drain | Cause::Restore,
+                Cause::Failover
+                | Cause::Rescue
+                | Cause::Switchover
+                | Cause::Failback
+                | Cause::Drain
+                | Cause::Restore
+                | Cause::Reclaim,
                 _,
             )) => {}
         }
