@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -16,15 +16,18 @@ use crate::service::{Service, greeting};
 const REGION: &str = "ap-northeast-1";
 const INTERFACE: &str = "eni-float";
 const ALLOCATION: &str = "eipalloc-float";
+const PRIVATE_IP: &str = "172.16.11.30";
+const OVERLAY: &str = "10.99.0.1";
+const TABLES: [&str; 2] = ["rtb-a", "rtb-c"];
 const INSTANCES: [&str; 2] = ["i-ftp-1", "i-ftp-2"];
 
-/// A simulated Region with two servers in one zone, each with a service, and something that floats between them. All
-/// of it listens on loopback, and goes when it is dropped.
+/// A simulated Region with two servers, each with a service, and something that floats between them. All of it listens on
+/// loopback, and goes when it is dropped.
 #[derive(Debug)]
 pub struct Rehearsal {
     simulator: Simulator,
     servers: Arc<Servers>,
-    moved: &'static str,
+    moved: Vec<String>,
     hosts: BTreeMap<&'static str, SocketAddr>,
 }
 
@@ -33,6 +36,7 @@ pub struct Rehearsal {
 struct Servers {
     floating: SocketAddr,
     services: BTreeMap<&'static str, Service>,
+    carrier: Mutex<Option<String>>,
 }
 
 impl Rehearsal {
@@ -43,7 +47,7 @@ impl Rehearsal {
     pub async fn with_network_interface() -> Result<Self> {
         let world =
             region().network_interface(INTERFACE, "subnet-a", "172.16.11.30").attach(INTERFACE, INSTANCES[0], 1);
-        Self::start(world, INTERFACE).await
+        Self::start(world, vec![INTERFACE.to_owned()]).await
     }
 
     /// An Elastic IP address leads to the first server.
@@ -52,10 +56,36 @@ impl Rehearsal {
     /// If the loopback interface cannot be used.
     pub async fn with_elastic_ip() -> Result<Self> {
         let world = region().elastic_ip(ALLOCATION, "203.0.113.30").associate(ALLOCATION, "eni-ftp-1-primary");
-        Self::start(world, ALLOCATION).await
+        Self::start(world, vec![ALLOCATION.to_owned()]).await
     }
 
-    async fn start(world: World, moved: &'static str) -> Result<Self> {
+    /// A secondary private address is on the first server's own interface.
+    ///
+    /// # Errors
+    /// If the loopback interface cannot be used.
+    pub async fn with_private_ip() -> Result<Self> {
+        let world = region().secondary_private_ip("eni-ftp-1-primary", PRIVATE_IP);
+        Self::start(world, vec![PRIVATE_IP.to_owned()]).await
+    }
+
+    /// Two route tables lead an address outside the VPC to the first server; the second one is in another zone.
+    ///
+    /// # Errors
+    /// If the loopback interface cannot be used.
+    pub async fn with_routes() -> Result<Self> {
+        let world = zone_a()
+            .subnet("subnet-c", "ap-northeast-1c", "172.16.12.0/24", "vpc-1")
+            .instance(INSTANCES[1], "subnet-c", "172.16.12.10")
+            .source_dest_check("eni-ftp-1-primary", false)
+            .source_dest_check("eni-ftp-2-primary", false);
+        let destination = format!("{OVERLAY}/32");
+        let world = TABLES.into_iter().fold(world, |world, table| {
+            world.route_table(table, "vpc-1").route(table, &destination, "eni-ftp-1-primary")
+        });
+        Self::start(world, vec![OVERLAY.to_owned(), TABLES.join(",")]).await
+    }
+
+    async fn start(world: World, moved: Vec<String>) -> Result<Self> {
         let simulator = Simulator::start(world, Timings::default()).await?;
         // Its port is free again for the service of whoever carries the floating address.
         let floating = listener(0)?.local_addr()?;
@@ -66,7 +96,7 @@ impl Rehearsal {
             service.serve(own)?;
             services.insert(instance, service);
         }
-        let servers = Arc::new(Servers { floating, services });
+        let servers = Arc::new(Servers { floating, services, carrier: Mutex::default() });
         servers.lead_to(Some(INSTANCES[0]));
         simulator.data_plane(servers.clone());
         Ok(Self { simulator, servers, moved, hosts })
@@ -81,7 +111,7 @@ impl Rehearsal {
     /// What would be written on the command line if this Region were real.
     pub fn arguments(&self) -> Vec<String> {
         let nodes = self.hosts.iter().map(|(instance, host)| format!("{instance}={host}"));
-        [self.moved.to_owned(), self.servers.floating.to_string()].into_iter().chain(nodes).collect()
+        self.moved.iter().cloned().chain([self.servers.floating.to_string()]).chain(nodes).collect()
     }
 
     /// Kills the service of a server. The server itself lives on.
@@ -103,8 +133,13 @@ impl Rehearsal {
 }
 
 impl Servers {
-    /// The floating address is a second address of its carrier, as in EC2.
+    /// The floating address is a second address of its carrier, as in EC2. Several tables may lead it there one by one.
     fn lead_to(&self, carrier: Option<&str>) {
+        let mut before = self.carrier.lock().unwrap_or_else(PoisonError::into_inner);
+        if carrier.is_some() && before.as_deref() == carrier {
+            return;
+        }
+        *before = carrier.map(str::to_owned);
         for service in self.services.values() {
             service.leave(self.floating);
         }
@@ -131,11 +166,18 @@ impl DataPlane for Servers {
     }
 }
 
+/// Both servers in one zone.
 fn region() -> World {
-    World::new(REGION)
-        .subnet("subnet-a", "ap-northeast-1a", "172.16.11.0/24", "vpc-1")
-        .instance(INSTANCES[0], "subnet-a", "172.16.11.10")
-        .instance(INSTANCES[1], "subnet-a", "172.16.11.20")
+    zone_a().instance(INSTANCES[1], "subnet-a", "172.16.11.20")
+}
+
+/// The first server in its zone.
+fn zone_a() -> World {
+    World::new(REGION).subnet("subnet-a", "ap-northeast-1a", "172.16.11.0/24", "vpc-1").instance(
+        INSTANCES[0],
+        "subnet-a",
+        "172.16.11.10",
+    )
 }
 
 fn listener(port: u16) -> std::io::Result<TcpListener> {

@@ -83,8 +83,20 @@ async fn the_eip_example_moves_an_address() -> Result<()> {
     Ok(())
 }
 
+async fn the_private_ip_example_moves_an_address() -> Result<()> {
+    let printed = succeeds("private_ip_failover", &[]).await?;
+    ensure!(!printed.contains("step release") && printed.contains("is served by i-ftp-2"), "{printed}");
+    Ok(())
+}
+
+async fn the_route_example_moves_an_address_to_another_zone() -> Result<()> {
+    let printed = succeeds("route_failover", &[]).await?;
+    ensure!(!printed.contains("step release") && printed.contains("is served by i-ftp-2"), "{printed}");
+    Ok(())
+}
+
 async fn the_aws_examples_say_what_they_want() -> Result<()> {
-    for name in ["eni_failover", "eip_failover"] {
+    for name in ["eni_failover", "eip_failover", "private_ip_failover", "route_failover"] {
         let (status, printed) = Example::start(name, &["too-little"])?.end().await?;
         ensure!(status.code() == Some(1) && printed.contains(&format!("usage: {name}")), "{status}:\n{printed}");
     }
@@ -170,6 +182,8 @@ fn main() -> ExitCode {
     let trials = vec![
         trial!(false, the_eni_example_moves_an_interface),
         trial!(false, the_eip_example_moves_an_address),
+        trial!(false, the_private_ip_example_moves_an_address),
+        trial!(false, the_route_example_moves_an_address_to_another_zone),
         trial!(false, the_aws_examples_say_what_they_want),
         trial!(false, the_probe_example_tells_servers_apart),
         trial!(false, the_probe_example_fails_for_a_server_that_is_down),

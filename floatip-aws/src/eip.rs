@@ -33,8 +33,9 @@ const DISASSOCIATE: &str = "DisassociateAddress";
 /// association id, and taken only while free: EC2 itself refuses the loser, at the price of a moment on no node.
 ///
 /// # What it changes besides
-/// An instance that receives the address loses its automatic public IP address, and does not always get one back: a
-/// monitor on such an instance may lose its own way to EC2. A private address that has another Elastic IP address would
+/// An instance that receives the address loses its automatic public IP address. One with several interfaces does not get
+/// one back, and a monitor on it may lose its own way to EC2: [`ready`](AddressMover::ready) refuses such a node, unless the
+/// address leads to another private address there. A private address that has another Elastic IP address would
 /// lose it silently: [`ready`](AddressMover::ready) and every claim look first, and refuse such a node. The security
 /// groups are those of the interface that receives it.
 ///

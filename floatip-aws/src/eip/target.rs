@@ -6,7 +6,7 @@ use floatip_core::{MoveError, NodeId};
 
 use super::{ASSOCIATE, EipMover, EipNode};
 use crate::error::Call;
-use crate::{instance, preflight};
+use crate::{instance, interface, preflight};
 
 /// What the address is associated with to be on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,11 @@ impl EipMover {
         let interface = self.interface(network_interface).await?;
         preflight::has_private_address(&interface, private_ip).or_impossible(call)?;
         self.displaces_nothing(&target).await?;
+        let instance = match interface::instance(&interface) {
+            Some(id) => Some(self.ec2.instance(id).await?),
+            None => None,
+        };
+        preflight::keeps_public_address(&interface, private_ip, instance.as_ref()).or_impossible(call)?;
         let address = self.ec2.address(&self.allocation).await?;
         preflight::own_address(&address).or_impossible(call)?;
         preflight::in_border_group(self.ec2.region(), &address, &interface).or_impossible(call)

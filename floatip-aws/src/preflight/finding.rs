@@ -108,17 +108,13 @@ impl CheckId {
             | Self::Interface
             | Self::PrivateAddress
             | Self::DisplacedAddress
+            | Self::PublicAddress
             | Self::BorderGroup
             | Self::SourceDestCheck
             | Self::RouteTable
             | Self::Overlay
             | Self::Permission => true,
-            Self::RoundTrip
-            | Self::Clock
-            | Self::DeleteOnTermination
-            | Self::PublicAddress
-            | Self::Subnets
-            | Self::Probe => false,
+            Self::RoundTrip | Self::Clock | Self::DeleteOnTermination | Self::Subnets | Self::Probe => false,
         }
     }
 }

@@ -24,7 +24,9 @@ pub use finding::{CheckId, Finding, Status};
 pub use probes::probe_once;
 pub use subject::{Candidate, Mechanism, Subject};
 
-pub(crate) use elastic_ip::{displaces_nothing, has_private_address, in_border_group, own as own_address};
+pub(crate) use elastic_ip::{
+    displaces_nothing, has_private_address, in_border_group, keeps_public_address, own as own_address,
+};
 pub(crate) use instance::alive;
 pub(crate) use interface::{attached, forwards, interface_limit, movable, not_primary, same_zone};
 pub(crate) use private_ip::{address_limit, same_subnet, secondary};

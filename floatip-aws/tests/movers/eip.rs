@@ -379,3 +379,20 @@ async fn an_address_leads_to_a_secondary_private_address_of_its_node() {
     assert_eq!(association(&simulator).unwrap().private_ip, second);
     assert_eq!(mover.locate().await.unwrap().holder(), Some(&node("ftp-2")));
 }
+
+#[tokio::test]
+async fn a_node_that_would_lose_its_automatic_public_address_for_good_is_not_ready() {
+    let automatic = || world().automatic_public_ip(&primary_of(INSTANCE_1), "203.0.113.99");
+    let (_simulator, ec2) = instant(automatic()).await;
+    let mover = one_node(&ec2, EipNode::new().instance(INSTANCE_1));
+    assert_eq!(mover.ready(&node("ftp-1")).await.unwrap(), Readiness::Ready, "it gets another one back");
+
+    let several = automatic().attach(INTERFACE, INSTANCE_1, 1);
+    let several = several.secondary_private_ip(&primary_of(INSTANCE_1), "172.16.11.11");
+    let (_simulator, ec2) = instant(several).await;
+    let reason = impossible(&one_node(&ec2, EipNode::new().instance(INSTANCE_1))).await;
+    assert!(reason.contains("203.0.113.99") && reason.contains("it gets none back"), "{reason}");
+    let second = EipNode::new().instance(INSTANCE_1).private_ip("172.16.11.11".parse().unwrap());
+    let mover = one_node(&ec2, second);
+    assert_eq!(mover.ready(&node("ftp-1")).await.unwrap(), Readiness::Ready, "by another private address");
+}

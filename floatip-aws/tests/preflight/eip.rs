@@ -47,7 +47,7 @@ async fn an_automatic_public_address_is_a_trap_only_where_it_does_not_come_back(
         .attach("eni-second", FAR_AWAY, 1);
     let found = findings(several, far()).await;
     assert_eq!(troubles(&found), ["public_address of far: fail"]);
-    assert_eq!(only(&found, CheckId::PublicAddress, "far").obstacle(), None, "a node in danger is better than none");
+    assert!(only(&found, CheckId::PublicAddress, "far").obstacle().unwrap().contains("it gets none back"));
 }
 
 #[tokio::test]
