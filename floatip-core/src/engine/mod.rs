@@ -291,7 +291,7 @@ impl Engine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let lease = self.epoch.and(self.lease_until);
-        let mut times = vec![self.watch.next(), self.next_read(), lease, self.next_repair()];
+        let mut times = vec![self.watch.next(self.turned), self.next_read(), lease, self.next_repair()];
         times.extend(self.next_decisions());
         times.push(self.moving.as_ref().and_then(|moving| moving.next(&self.settings.policy)));
         times.push(self.next_ready_due());

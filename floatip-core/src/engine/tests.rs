@@ -46,6 +46,7 @@ struct Bench {
     mute: bool,
     requests: Vec<(Instant, Action)>,
     reads: Vec<Urgency>,
+    probed: Vec<(Instant, NodeId)>,
     asked_ready: Vec<Instant>,
     events: Vec<EventKind>,
     saved: Option<Durable>,
@@ -88,6 +89,7 @@ impl Bench {
             mute: false,
             requests: Vec::new(),
             reads: Vec::new(),
+            probed: Vec::new(),
             asked_ready: Vec::new(),
             events: Vec::new(),
             saved: None,
@@ -118,6 +120,7 @@ impl Bench {
                         if self.sick.is_some() && !(self.mute && via == Via::Floating) =>
                     {
                         let sick = self.sick == Some(node.as_str());
+                        self.probed.push((self.now, node.clone()));
                         let verdict = if sick { Verdict::unhealthy(Reason::Refused) } else { Verdict::healthy() };
                         self.engine.handle_probe(self.now, id, self.now, Ok(verdict));
                     }
@@ -479,6 +482,21 @@ fn a_claim_of_a_stuck_move_that_was_accepted_and_never_shows_is_sent_again() {
     assert_eq!(bench.requests.len(), claims);
     bench.run(62 * S);
     assert!(bench.requests.len() > claims);
+}
+
+#[test]
+fn a_probe_that_is_held_back_keeps_no_other_waiting() {
+    let mut bench = Bench::new(false);
+    bench.sick = Some("");
+    bench.run(10 * S);
+    bench.engine.handle_command(bench.now, 1, Command::Pause { reason: None, duration: None });
+    // The next probe of a, which is down, waits for the address, whose probes hang.
+    (bench.sick, bench.mute) = (Some("a"), true);
+    bench.probed.clear();
+    bench.run(20 * S);
+    let of_b: Vec<_> = bench.probed.iter().filter(|(_, node)| *node == id("b")).map(|(at, _)| *at).collect();
+    let longest = of_b.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(longest.is_some_and(|longest| longest <= 2 * S), "b is to be probed every 2 s: {longest:?}");
 }
 
 /// A switchover to b that has landed just before a sweep, and is verified when that has shown the address on a again.

@@ -550,10 +550,12 @@ impl Watch {
         lines().filter_map(|line| line.track.latest_start()).max().filter(|_| wanted)
     }
 
-    /// When the next probe is due or the next verdict becomes too old.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    /// When, after `now`, the next probe is due or the next verdict becomes too old. What is due and held back keeps
+    /// nothing else waiting.
+    pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
         let lines = self.nodes.iter().chain([&self.address]).flat_map(|watched| &watched.lines);
         let just_after = |expiry: Instant| expiry + Duration::from_nanos(1);
-        lines.flat_map(|line| [line.track.due(), line.track.expiry().map(just_after)]).flatten().min()
+        let times = lines.flat_map(|line| [line.track.due(), line.track.expiry().map(just_after)]).flatten();
+        times.filter(|time| *time > now).min()
     }
 }

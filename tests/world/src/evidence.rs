@@ -49,7 +49,8 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    pub(crate) fn note(&mut self, started: Instant, seen: Seen, settings: &HealthSettings) {
+    pub(crate) fn note(&mut self, now: Instant, started: Instant, seen: Seen, settings: &HealthSettings) {
+        self.expire(now, settings);
         let newest_healthy = self.verdicts.iter().rev().find(|(_, seen)| *seen == Seen::Healthy);
         // A healthy verdict cancels the failures of probes begun earlier, whichever comes first.
         if seen != Seen::Healthy && newest_healthy.is_some_and(|(at, _)| *at >= started) {
@@ -69,11 +70,15 @@ impl Evidence {
         self.void = Some(now);
     }
 
-    /// What has become too old counts no more.
-    pub(crate) fn expire(&mut self, now: Instant, settings: &HealthSettings) {
-        if !self.is_recent(now, settings) {
-            self.void(now);
+    /// What is known to be up or down, and has become too old, is known no more. True if that is so.
+    pub(crate) fn expire(&mut self, now: Instant, settings: &HealthSettings) -> bool {
+        let Standing { up, down, .. } = self.standing(settings);
+        let expired = (up || down) && !self.is_recent(now, settings);
+        if expired {
+            self.verdicts.clear();
+            self.before = Standing::default();
         }
+        expired
     }
 
     /// True if nothing that was seen counts any more.

@@ -185,7 +185,7 @@ impl Judge {
             }
             self.suspicion = false;
         }
-        self.evidence[subject][check].note(started, seen, &scene.shape.health);
+        self.evidence[subject][check].note(scene.clock, started, seen, &scene.shape.health);
         if subject == nodes && seen == Seen::Healthy {
             self.served = true;
             let moving = self.moving.as_ref();
@@ -299,7 +299,13 @@ impl Judge {
             EventKind::NodeCameUp { node } => self.up[number(node)] = true,
             EventKind::NodeBecameUnknown { node } => {
                 self.up[number(node)] = false;
-                self.evidence[number(node)].iter_mut().for_each(|line| line.expire(scene.clock, &scene.shape.health));
+                let lines = &mut self.evidence[number(node)];
+                let expired =
+                    lines.iter_mut().filter_map(|line| line.expire(scene.clock, &scene.shape.health).then_some(()));
+                // Otherwise the engine has voided what it knew.
+                if expired.count() == 0 {
+                    lines.iter_mut().for_each(|line| line.void(scene.clock));
+                }
             }
             EventKind::NodeWentDown { node, .. } => {
                 let was_up = std::mem::take(&mut self.up[number(node)]);
