@@ -44,12 +44,13 @@ pub enum Command {
 pub struct Switchover {
     /// The node that shall hold the address.
     pub to: NodeId,
-    /// Move even if the node is not known to be healthy, is drained or known to be impossible, or the floating IP is paused.
-    /// Default: false.
+    /// Move even if the node is not known to be healthy, is drained or known to be impossible, or the floating IP is paused,
+    /// and without waiting for the holder to be idle. Default: false.
     pub force: bool,
     /// Only say what would happen. Default: false.
     pub dry_run: bool,
-    /// Answer when the move has ended, not when it has started. Default: true.
+    /// Answer when the move has ended, not when it has started; it starts when the holder is idle, where a check tells that
+    /// (see [`Policy::wait_for_idle`](crate::Policy::wait_for_idle)). Default: true.
     pub wait: bool,
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct MoveArgs {
     /// Only say what would happen.
     #[arg(long)]
     dry_run: bool,
-    /// Move even if the node is not known to be healthy, or the floating IP is paused.
+    /// Move even if the node is not known to be healthy, the floating IP is paused or the holder is in use.
     #[arg(long)]
     force: bool,
     /// Return once the move has started, not when it has ended.
