@@ -62,7 +62,10 @@ async fn watch(tagged: bool, expected: &[Call]) {
     let fleet = Fleet::start(SIZE, Timings::default(), SWEEP, health, tagged).await;
     let journal = fleet.simulator.journal();
     tokio::select! {
-        () = journal.wait_until(|entries| is_steady(entries, expected)) => {}
+        () = journal.wait_until(|entries| is_steady(entries, expected)) => {
+            let (calls, values) = (expected.len(), expected.iter().map(|call| call.values).max().unwrap_or(0));
+            println!("a healthy fleet of {SIZE} interfaces: {calls} describes a sweep, of up to {values} values each");
+        }
         () = fleet.orchestrator.run(std::future::pending()) => unreachable!("it is not asked to end"),
         () = tokio::time::sleep(LIMIT) => {
             let costs: Vec<_> = sweeps(&journal.entries()).iter().map(Vec::len).collect();

@@ -1,9 +1,9 @@
 //! Each mover on the simulated EC2: every call of a failover with its reply lost in turn, and races of two that are both
 //! convinced, without a lease.
 //!
-//! Races of whole monitors take seconds each, so that only a few run; those of two movers that are driven as a monitor
-//! drives them are many. `FLOATIP_MONITOR_RACES` and `FLOATIP_RACES` say how many each mover runs, `FLOATIP_RACES_SEED`
-//! with which seed both begin.
+//! Races of whole monitors take seconds each, so that fewer run than of two movers that are driven as a monitor drives
+//! them. `FLOATIP_RACES` says how many of both each mover runs, `FLOATIP_MONITOR_RACES` how many of the first,
+//! `FLOATIP_RACES_SEED` with which seed they begin.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -178,15 +178,17 @@ async fn lost_replies(kind: Kind) {
     assert_eq!(survey.stuck, 0, "one lost reply is no reason to be stuck: {survey}");
 }
 
-/// The seeds of a row of races.
-fn seeds(count: &str, default: u64) -> Range<u64> {
-    let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
-    let first = number("FLOATIP_RACES_SEED", 0);
-    first..first + number(count, default)
+/// The seeds of a row of races, as many as the first of these says that is set.
+fn seeds(counts: &[&str], default: u64) -> Range<u64> {
+    let number = |name: &str| Some(std::env::var(name).ok()?.parse::<u64>().unwrap());
+    let first = number("FLOATIP_RACES_SEED").unwrap_or(0);
+    first..first + counts.iter().find_map(|name| number(name)).unwrap_or(default)
 }
 
 async fn races(kind: Kind) {
-    let races = trial::races(|_| Ec2Stage::start(kind), seeds("FLOATIP_MONITOR_RACES", 8), 4).await;
+    let seeds = seeds(&["FLOATIP_MONITOR_RACES", "FLOATIP_RACES"], 48);
+    // Monitors mostly wait, so that many races run side by side.
+    let races = trial::races(|_| Ec2Stage::start(kind), seeds, 12).await;
     println!("{kind:?}: {races}");
     races.assert_sound();
 }
@@ -242,7 +244,7 @@ async fn close_races(kind: Kind) -> [usize; 2] {
     /// Races on one connection: more would use up what EC2 allows at once, and then the limiter sets the pace.
     const ON_ONE_STAGE: usize = 4;
     let (mut conflicts, mut seen) = (0, 0);
-    let seeds = seeds("FLOATIP_RACES", 200);
+    let seeds = seeds(&["FLOATIP_RACES"], 200);
     for group in seeds.clone().collect::<Vec<_>>().chunks(ON_ONE_STAGE) {
         let stage = Ec2Stage::start_with(kind, Timings::instant()).await;
         let [_, b, c] = stage.nodes().try_into().unwrap();

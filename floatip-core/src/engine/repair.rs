@@ -7,7 +7,7 @@ use super::{Action, CallId, Engine, backoff};
 use crate::event::EventKind;
 use crate::mover::{Accepted, MoveError, Part, Placement};
 use crate::node::NodeId;
-use crate::status::Unsettled;
+use crate::status::{Health, Unsettled};
 use crate::urgency::Urgency;
 
 /// A repair of a claim that is complete but not settled.
@@ -56,18 +56,28 @@ impl Engine {
         parts.iter().any(|part| part.node.as_ref() == Some(node))
     }
 
-    /// Who is to have the whole of a split address: the node on which a move of this monitor landed, else the one that
-    /// has most of it; among equals the holder, then whoever is preferred.
+    /// The nodes that have parts, one for each part, in the order of the parts.
+    pub(super) fn holders_of(&self, parts: &[Part]) -> impl Iterator<Item = usize> {
+        parts.iter().filter_map(|part| self.index(part.node.as_ref()?))
+    }
+
+    /// How many parts come before the first that a node has.
+    pub(super) fn first_part(&self, parts: &[Part], node: usize) -> usize {
+        let node = &self.settings.nodes[node].id;
+        parts.iter().take_while(|part| part.node.as_ref() != Some(node)).count()
+    }
+
+    /// Who is to have the whole of a split address: the node on which a move of this monitor landed, else, of those that
+    /// are not down, the one that has most of it; among equals the holder, then who has the first part, so that two
+    /// monitors of which neither knows the holder come to the same.
     fn seat_of(&self, parts: &[Part]) -> Option<usize> {
-        let share = |node: usize| {
-            let node = &self.settings.nodes[node].id;
-            parts.iter().filter(|part| part.node.as_ref() == Some(node)).count()
-        };
-        let landed = self.landed.filter(|node| share(*node) > 0);
+        let landed = self.landed.filter(|node| self.has_part(parts, *node));
         landed.or_else(|| {
-            let held = |node: usize| self.holder == Some(node);
-            let most = self.order.iter().rev().copied().max_by_key(|node| (share(*node), held(*node)));
-            most.filter(|node| share(*node) > 0)
+            self.holders_of(parts).max_by_key(|node| {
+                let well = self.watch.health(*node) != Health::Unhealthy;
+                let share = self.holders_of(parts).filter(|holder| holder == node).count();
+                (well, share, self.holder == Some(*node), std::cmp::Reverse(self.first_part(parts, *node)))
+            })
         })
     }
 
@@ -139,7 +149,7 @@ impl Engine {
                 let seat = self.seated()?;
                 let own = self.settings.policy.recoveries || self.landed == Some(seat);
                 // What is on another node may serve clients there: it is taken only for a holder that is well.
-                let well = self.watch.health(seat) == crate::status::Health::Healthy;
+                let well = self.watch.health(seat) == Health::Healthy;
                 let may = own && well && self.pause.is_none() && self.reader.agreed_split();
                 may.then(|| (self.id(seat), seen.clone()))
             }

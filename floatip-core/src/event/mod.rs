@@ -617,6 +617,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_forced_release_is_trouble_and_names_what_it_may_leave_behind() {
+        let forced = EventKind::ReleaseForced { id: 1, node: Some(NodeId::new("ftp-1").unwrap()) };
+        let words = forced.to_string();
+        assert!(forced.is_trouble());
+        for effect in ["ftp-1", "device index may stay unusable", "instance metadata stale", "stopped and started"] {
+            assert!(words.contains(effect), "{words}");
+        }
+    }
+
+    #[test]
     fn an_event_is_one_flat_object_with_wall_time_and_milliseconds() {
         let kind = EventKind::StepFinished { id: 3, step: Step::AwaitReleased, duration: Duration::from_micros(1500) };
         let event = Event::new(SystemTime::UNIX_EPOCH, "ftp".into(), kind);

@@ -6,8 +6,9 @@ mod rig;
 
 use std::time::Duration;
 
-use floatip_aws::simulator::{Action, Fault, Outcome, Scope, When};
+use floatip_aws::simulator::{Action, Entry, Fault, Outcome, Scope, When};
 use floatip_core::{EventKind, State};
+use floatip_tests::cloud::INSTANCE2;
 use rig::{Kind, Rig};
 use tokio::task::JoinSet;
 
@@ -142,6 +143,29 @@ async fn a_black_hole_during_a_move_delays_it_until_it_ends() {
         rig.lands_on("ftp2").await;
         rig.assert_way(&["ftp2"]);
         assert!(rig.simulator.journal().count(kind.take()) > taken);
+        rig.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_zone_that_goes_dark_moves_no_healthy_holder_and_keeps_no_address_from_landing() {
+    each(ALL, |kind| async move {
+        let mut rig = Rig::start(kind).await;
+        // What the candidate is was found out before it was needed.
+        let told = |entry: &Entry| {
+            let of_candidate = entry.parameters.values().any(|value| value == INSTANCE2);
+            entry.action == Action::DescribeInstances.name() && of_candidate && entry.outcome == Outcome::Succeeded
+        };
+        rig.journal_until(|entries| entries.iter().any(told)).await;
+        rig.simulator.faults().zone_goes_dark("eu-test-1a");
+        let reads = rig.simulator.journal().count(kind.read());
+        let is_read = |entry: &&Entry| entry.action == kind.read().name();
+        rig.journal_until(|entries| entries.iter().filter(is_read).count() > reads + 2).await;
+        rig.assert_way(&[]);
+        rig.kill("ftp1");
+        rig.lands_on("ftp2").await;
+        rig.assert_way(&["ftp2"]);
         rig.stop().await;
     })
     .await;

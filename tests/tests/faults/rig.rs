@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_ec2::config::Credentials;
-use floatip_aws::simulator::{Action, Change, Fault, Outcome, Simulator, Timings, When};
+use floatip_aws::simulator::{Action, Change, Entry, Fault, Outcome, Simulator, Timings, When};
 use floatip_aws::{AwsSettings, EipMover, EniMover, Fencing, NodeInterface, PrivateIpMover, RouteMover, RouteTables};
 use floatip_core::testing::{Answer, ScriptedProbe};
 use floatip_core::{
@@ -59,6 +59,15 @@ impl Kind {
             Self::PrivateIp => Action::AssignPrivateIpAddresses,
             Self::Ipv6 => Action::UnassignIpv6Addresses,
             Self::Route => Action::ReplaceRoute,
+        }
+    }
+
+    /// The call that reads where the address is.
+    pub(crate) fn read(self) -> Action {
+        match self {
+            Self::Eni | Self::PrivateIp | Self::Ipv6 => Action::DescribeNetworkInterfaces,
+            Self::Eip | Self::StrictEip => Action::DescribeAddresses,
+            Self::Route => Action::DescribeRouteTables,
         }
     }
 
@@ -186,6 +195,13 @@ impl Rig {
         };
         if timeout(PATIENCE, found).await.is_err() {
             panic!("not seen: {what}\n{}", self.story());
+        }
+    }
+
+    /// Waits until the simulator has been asked what is wanted.
+    pub(crate) async fn journal_until(&self, wanted: impl FnMut(&[Entry]) -> bool) {
+        if timeout(PATIENCE, self.simulator.journal().wait_until(wanted)).await.is_err() {
+            panic!("EC2 is not asked what is waited for\n{}", self.story());
         }
     }
 

@@ -69,6 +69,9 @@ impl Engine {
     /// Notes where the address is as a move begins.
     pub(in crate::engine) fn note_origin(&self, moving: &mut Move) {
         let strange = |placement: &Placement| matches!(placement, Placement::Stranger { .. });
+        if let Some(Placement::Split { parts, .. }) = self.reader.placement() {
+            moving.had_parts = self.holders_of(parts).collect();
+        }
         moving.ours = self.reader.placement().is_some_and(|placement| !strange(placement));
         moving.from_stranger = self.reader.placement().is_some_and(strange) && self.settings.policy.take_from_strangers;
     }

@@ -95,6 +95,8 @@ pub(super) struct Move {
     forced_since: Option<Instant>,
     /// Nodes that it was claimed for.
     tried: Vec<usize>,
+    /// Nodes that had parts of the address when the move began.
+    had_parts: Vec<usize>,
     /// The target has a part of the address, and the rest was refused for good.
     refused: Option<String>,
     /// What became of the rest, when the target last took only a part.
@@ -144,6 +146,7 @@ impl Move {
             late: None,
             forced_since: None,
             tried: Vec::new(),
+            had_parts: Vec::new(),
             refused: None,
             partly: None,
             attempts: 0,
@@ -381,7 +384,12 @@ impl Engine {
         if taken && now >= since + AGREEMENT {
             return self.fail(now, Ending::Failed, format!("lost a race: the address is {seen} now"));
         }
-        let there = seen.holder().and_then(|node| self.index(node)) == Some(moving.to);
+        let there = match seen {
+            Placement::Split { parts, .. } => self.has_part(parts, moving.to),
+            Placement::Held { .. } | Placement::Transition { .. } | Placement::Free | Placement::Stranger { .. } => {
+                seen.holder().and_then(|node| self.index(node)) == Some(moving.to)
+            }
+        };
         let Some(moving) = &mut self.moving else { return };
         if !there {
             moving.doubt = Some((now + Duration::from_millis(100)).max(since + AGREEMENT));

@@ -76,6 +76,9 @@ impl Engine {
                     }
                     Request::Claim => {
                         moving.token = accepted.token;
+                        // Of two monitors that claim in step neither would ever be done.
+                        let pause = Duration::from_millis(self.rng.u64(100..400));
+                        moving.retry_at = Some(now + pause);
                         if !moving.tried.contains(&moving.to) {
                             moving.tried.push(moving.to);
                         }

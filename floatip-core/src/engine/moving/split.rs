@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Outcome, Request};
+use super::{Ending, Outcome, Request};
 use crate::engine::{Engine, backoff};
-use crate::mover::Placement;
+use crate::mover::{Part, Placement};
 
 impl Engine {
     /// The address is split. The rest is claimed for a target that has a part of it, until that is refused for good or
@@ -22,6 +22,13 @@ impl Engine {
             moving.wait_from = now;
         }
         let late = asked && now >= moving.wait_from + self.settings.policy.claim_timeout;
+        if let Some(other) = self.contender(parts, to)
+            && (late || self.first_part(parts, other) < self.first_part(parts, to))
+        {
+            let error = format!("lost a race: parts of the address are on {} now", self.id(other));
+            return self.fail(now, Ending::Failed, error);
+        }
+        let Some(moving) = &mut self.moving else { return };
         let refused = moving.refused.take();
         if refused.is_some() || late {
             let error = refused.or(moving.partly.take());
@@ -34,6 +41,15 @@ impl Engine {
         if moving.tried.contains(&to) || self.choose_landing(now) {
             self.send(now, Request::Claim, seen);
         }
+    }
+
+    /// The node to which another monitor brings parts of the address: they were not there when this move began, and it did
+    /// not bring them. Of two such monitors the one with the first part goes on, and both can tell which that is.
+    fn contender(&self, parts: &[Part], to: usize) -> Option<usize> {
+        let moving = self.moving.as_ref()?;
+        let own = |node: &usize| moving.source == Some(*node) || moving.tried.contains(node);
+        let strange = |node: &usize| *node != to && !own(node) && !moving.had_parts.contains(node);
+        self.holders_of(parts).find(strange)
     }
 
     /// True if the reading on which the newest request relied showed a part of the address on the target.

@@ -113,3 +113,58 @@ fn a_part_on_another_node_alone_is_no_reason_to_land() {
     bench.run(S);
     assert_eq!(bench.failed(), Some(true), "nothing of it is on b");
 }
+
+#[test]
+fn of_two_monitors_that_split_the_address_between_them_the_one_with_the_first_part_goes_on() {
+    for (first, second, lost) in [("b", "c", false), ("c", "b", true)] {
+        let mut bench = Bench::of(false, &["a", "b", "c"]);
+        bench.engine.settings.movers[0] = Capabilities::new(Strategy::Overwrite);
+        bench.placement = Placement::held(id("a"), Token::snapshot("aa"));
+        bench.run(30 * S);
+        bench.switch();
+        bench.reply(Ok(Accepted::without_token()));
+        let parts = vec![Part::on("1", id(first)), Part::on("2", id(second))];
+        bench.placement = Placement::Split { parts, token: Token::snapshot("both") };
+        bench.run(S);
+        assert_eq!((bench.failed().is_some(), bench.requests.len()), (lost, if lost { 1 } else { 2 }));
+        // The one that goes on gives in to one that does not, in the end: then both complete it where the first part is.
+        let end = bench.now + 2 * bench.engine.settings.policy.claim_timeout;
+        while bench.failed().is_none() && bench.now < end {
+            bench.reply(Ok(Accepted::without_token()));
+            bench.run(S / 2);
+        }
+        assert_eq!(bench.failed(), Some(false), "{:?}", bench.events);
+        let is_loss =
+            |event: &EventKind| matches!(event, EventKind::MoveFailed { error, .. } if error.contains("lost a race"));
+        assert!(bench.events.iter().any(is_loss), "{:?}", bench.events);
+    }
+}
+
+#[test]
+fn parts_that_were_elsewhere_before_the_move_are_nobody_who_contends() {
+    let mut bench = Bench::of(false, &["a", "b", "c"]);
+    bench.engine.settings.movers[0] = Capabilities::new(Strategy::Overwrite);
+    let split = |nodes: [&str; 3]| {
+        let parts = (1..).zip(nodes).map(|(n, node)| Part::on(format!("{n}"), id(node))).collect();
+        Placement::Split { parts, token: Token::snapshot(nodes.concat()) }
+    };
+    bench.placement = split(["c", "a", "a"]);
+    bench.run(30 * S);
+    bench.requests.clear();
+    bench.switch();
+    bench.placement = split(["c", "b", "b"]);
+    bench.reply(Err(partly(denied())));
+    bench.run(MS);
+    assert!(is_done(&bench), "{:?}", bench.events);
+}
+
+#[test]
+fn who_completes_an_address_that_is_split_evenly_follows_from_the_reading_alone() {
+    for nodes in [["c", "b"], ["b", "c"]] {
+        let mut bench = Bench::of(false, &["a", "b", "c"]);
+        let parts = vec![Part::on("1", id(nodes[0])), Part::on("2", id(nodes[1]))];
+        bench.placement = Placement::Split { parts, token: Token::snapshot("even") };
+        bench.run(30 * S);
+        assert_eq!(bench.engine.status(bench.now).holder, Some(id(nodes[0])));
+    }
+}

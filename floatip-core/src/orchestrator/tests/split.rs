@@ -66,6 +66,44 @@ async fn where_the_service_does_not_answer_with_a_part_the_move_goes_on_to_the_n
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_answers_late_through_a_part_is_verified_all_the_same() {
+    let world = routed(&["a", "b"]);
+    let monitor = world.settled().await;
+    world.provider.set_immovable_half(Some("no"));
+    world.probe.set_floating(&id("b"), Some(Answer::refused()));
+    world.refuse("a");
+    monitor.event("the landing", 10 * S, unsettled).await;
+    sleep(15 * S).await;
+    assert_eq!(monitor.status().await.state, State::Moving, "a sweep has read the split address since");
+    world.probe.set_floating(&id("b"), None);
+    monitor.finished(5 * S).await;
+    assert_eq!(monitor.receipt().verification, Verification::Verified);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_monitors_that_split_an_address_between_them_come_to_rest_on_one_node() {
+    for seed in 0..20 {
+        let mut world = routed(&["a", "b", "c"]);
+        let setup = world.setup.clone();
+        world.setup.policy.prefer = vec![id("a"), id("b")];
+        let one = world.settled().await;
+        world.setup = setup;
+        world.setup.policy.prefer = vec![id("a"), id("c")];
+        let two = world.settled().await;
+        // Both want it at about the same time, and each brings one part to a node of its own.
+        world.refuse("a");
+        sleep(seed * 10 * MS).await;
+        world.provider.split_among(&[id("b"), id("c")]);
+        sleep(30 * S).await;
+        let holder = world.provider.holder().expect("all of it is on one node");
+        for monitor in [&one, &two] {
+            let status = monitor.status().await;
+            assert_eq!((status.state, status.holder), (State::Serving, Some(holder.clone())), "{:#?}", monitor.seen());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_healthy_holder_stays_the_holder_of_a_split_address_and_gets_the_rest_back() {
     let world = routed(&["a", "b"]);
     let monitor = world.settled().await;
