@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// The one floating IP that this is about [default: all that have the node and a probe of kind "push"]
     #[arg(long, value_name = "NAME")]
     floating_ip: Option<String>,
-    /// Report over the network: to the `listen` of the monitor's [push], such as 10.0.0.5:9110, with the token in the
+    /// Report over the network: to the `listen` of the monitor's `[push]`, such as 10.0.0.5:9110, with the token in the
     /// environment variable FLOATIP_PUSH_TOKEN [default: the control socket]
     #[arg(long, value_name = "ADDRESS")]
     monitor: Option<String>,
