@@ -159,7 +159,10 @@ impl Engine {
         let mut eligible = self.order.clone();
         eligible
             .retain(|node| *node != holder && self.may_hold(*node) && self.watch.health(*node) != Health::Unhealthy);
-        eligible.sort_by_key(|node| self.watch.is_held_down(*node, now, &self.settings.policy));
+        // One that the hooks have allowed goes first: to ask about another would cost their time once more.
+        let allowed = self.allowed(Cause::Failover, Some(holder));
+        eligible
+            .sort_by_key(|node| (allowed != Some(*node), self.watch.is_held_down(*node, now, &self.settings.policy)));
         for &node in &eligible {
             self.watch.demand(Subject::Node(node), since, now);
         }
@@ -178,7 +181,8 @@ impl Engine {
 
     /// Nobody holds the address, or it hangs between two nodes: the first healthy node gets it (rule 7).
     pub(super) fn rescue(&mut self, now: Instant) {
-        match self.first_healthy(now, &[]) {
+        let fit = |node: &usize| self.watch.health(*node) == Health::Healthy && self.may_hold(*node);
+        match self.allowed(Cause::Rescue, None).filter(fit).or_else(|| self.first_healthy(now, &[])) {
             Some(to) => self.start(now, Cause::Rescue, None, to, None),
             None => {
                 let unknown = |node| self.watch.health(node) == Health::Unknown && self.may_hold(node);
@@ -303,10 +307,12 @@ impl Engine {
         if !self.settings.policy.recoveries && cause != Cause::Drain {
             return self.suppress(cause, from, to);
         }
-        if self.hold != Hold::Vetoed || self.hold_off.is_none() {
+        // The veto of a planned move does not delay the rescue from a dead holder.
+        let held_off = self.hold_off.is_some() && self.hold_off_from.is_none_or(|held| held == cause);
+        if self.hold != Hold::Vetoed || !held_off {
             self.set_hold(Hold::None);
         }
-        if self.hold_off.is_some() {
+        if held_off {
             return self.keep_idle_wait();
         }
         if self.stopping || self.is_held(now, cause, from, to) {

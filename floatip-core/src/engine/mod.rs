@@ -90,6 +90,8 @@ pub struct Engine {
     budget: Budget,
     last_move_end: Option<Instant>,
     hold_off: Option<Instant>,
+    /// The moves that it holds off: those that the hooks have vetoed; all after one that has failed.
+    hold_off_from: Option<Cause>,
     permission: Option<Permission>,
     idle_wait: Option<IdleWait>,
     vetoes: u32,
@@ -144,6 +146,7 @@ impl Engine {
             budget: Budget::from_ages(now, &remembered.move_ages),
             last_move_end: None,
             hold_off: None,
+            hold_off_from: None,
             permission: None,
             idle_wait: None,
             vetoes: 0,
@@ -171,7 +174,7 @@ impl Engine {
     pub fn handle_probe(&mut self, now: Instant, id: ProbeId, started: Instant, result: Result<Verdict, String>) {
         if Witnesses::are_asked_by(id) {
             let in_step = self.holder.is_some_and(|holder| self.watch.is_suspect(holder, now));
-            self.witnesses.end(&self.settings, id, started, result, in_step);
+            self.witnesses.end(now, &self.settings, id, started, result, in_step);
             return self.turn(now);
         }
         let served = self.watch.served();
@@ -260,6 +263,7 @@ impl Engine {
         self.jumped = Some(now);
         self.watch.void_all(now);
         self.witnesses.void_all(now);
+        self.void_permission();
         self.cancel_voluntary(now, "the monitor stood still, or its clock was set");
         self.turn(now);
     }

@@ -48,6 +48,12 @@ impl Engine {
         self.permission.as_ref().is_some_and(|permission| permission.asked.is_none() && permission.cause == cause)
     }
 
+    /// The node to which the hooks have allowed such a move.
+    pub(super) fn allowed(&self, cause: Cause, from: Option<usize>) -> Option<usize> {
+        let same = |other: &&Permission| other.asked.is_none() && (other.cause, other.from) == (cause, from);
+        self.permission.as_ref().filter(same).map(|permission| permission.to)
+    }
+
     /// The same for an operator's move, whose command waits for the answer.
     pub(super) fn permits_switchover(
         &mut self,
@@ -123,10 +129,16 @@ impl Engine {
             None => {
                 self.vetoes = self.vetoes.saturating_add(1);
                 let (base, most) = (Duration::from_secs(2), Duration::from_secs(60));
+                self.hold_off_from = Some(cause);
                 self.hold_off = Some(now + backoff(self.vetoes, base, most, &mut self.rng));
                 self.set_hold(Hold::Vetoed);
             }
         }
+    }
+
+    /// What the hooks were asked before the monitor stood still is asked anew, but for an operator's move, which waits.
+    pub(super) fn void_permission(&mut self) {
+        self.permission.take_if(|permission| permission.switchover.is_none());
     }
 
     /// Ends a question that nobody has answered, and a permission that nobody has used.

@@ -50,7 +50,7 @@ impl Engine {
 
     /// Why a reclaim that has changed nothing yet has lost its reason.
     pub(super) fn reclaim_is_void(&self, holder: usize) -> Option<&'static str> {
-        if self.watch.is_reachable() {
+        if self.watch.unreachable().is_none() {
             Some("cancelled: the address answers again")
         } else if self.watch.health(holder) != Health::Healthy {
             Some("cancelled: the holder is no longer known to be well")

@@ -112,9 +112,14 @@ impl Track {
         self.outstanding.iter().any(|(_, start)| *start >= since)
     }
 
-    /// True if a probe that began before `start` has not answered yet.
-    pub(crate) fn outstanding_before(&self, start: Instant) -> bool {
-        self.outstanding.iter().any(|(_, began)| *began < start)
+    /// True if a probe that began before `start` is late. Answers that overtake one another by less prove nothing.
+    pub(crate) fn is_late_before(&self, start: Instant, now: Instant) -> bool {
+        self.outstanding.iter().any(|(_, began)| *began < start && now >= *began + self.settings.fast_interval)
+    }
+
+    /// How long one probe may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.settings.timeout
     }
 
     /// When the newest probe began.

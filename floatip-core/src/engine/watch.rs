@@ -214,11 +214,11 @@ impl Watch {
         self.address.deciding().next().is_some()
     }
 
-    /// Since when probes of the address have failed though its holder answers, by the start of the newest one; `None` while
-    /// that is not so, or was not told.
+    /// When the newest probe of the address began that failed though its holder answers; `None` while that is not so, or was
+    /// not told, or the address has answered since.
     pub(crate) fn unreachable(&self) -> Option<Instant> {
         let told = self.announced_unreachable && self.address.health == Health::Unhealthy;
-        self.address.last_failed().filter(|_| told)
+        self.address.last_failed().filter(|_| told && self.address.first_failure().is_some())
     }
 
     /// True if the address answers, as far as is known.
@@ -512,7 +512,7 @@ impl Watch {
         let subjects = || (0..self.nodes.len()).map(Subject::Node).chain([Subject::Address]);
         let (subjects, first) = (subjects().collect::<Vec<_>>(), holder.map(Subject::Node));
         for subject in first.into_iter().chain(subjects.iter().copied()) {
-            if Some(subject) == first && holder.is_some_and(|holder| self.awaits_step(holder)) {
+            if Some(subject) == first && holder.is_some_and(|holder| self.awaits_step(holder, now)) {
                 continue;
             }
             for index in 0..self.subject(subject).lines.len() {
@@ -532,7 +532,9 @@ impl Watch {
 
     /// True if the holder is down and probes in step with its newest one have not answered yet. One more probe of it would
     /// ask for fresher evidence than what is about to come, and so for ever where an answer takes longer than an interval.
-    fn awaits_step(&self, holder: usize) -> bool {
+    /// What began in step has ended after a timeout; later probes are not waited for, or what tells against the holder
+    /// would become too old.
+    fn awaits_step(&self, holder: usize, now: Instant) -> bool {
         let watched = &self.nodes[holder];
         let Some(newest) = watched.deciding().filter_map(|line| line.track.latest_start()).max() else {
             return false;
@@ -540,7 +542,9 @@ impl Watch {
         let others =
             self.nodes.iter().enumerate().filter(|(node, other)| *node != holder && other.health != Health::Unhealthy);
         let mut in_step = others.map(|(_, other)| other).chain([&self.address]).flat_map(Watched::deciding);
-        watched.health == Health::Unhealthy && in_step.any(|line| line.track.outstanding_since(newest))
+        let timeout = watched.deciding().map(|line| line.track.timeout()).max().unwrap_or_default();
+        let waits = watched.health == Health::Unhealthy && now < newest + timeout;
+        waits && in_step.any(|line| line.track.outstanding_since(newest))
     }
 
     /// When the holder's newest probe began, if the others shall have one that began no earlier.

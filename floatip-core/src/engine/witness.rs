@@ -43,7 +43,7 @@ pub(super) enum Testimony {
 struct Line {
     track: Track,
     announced: Health,
-    /// A later probe was answered before an earlier one: that one was lost, as in a cut.
+    /// A later probe was answered before an earlier one that is late: that one was lost, as in a cut.
     lost_one: bool,
     error: Option<String>,
 }
@@ -146,6 +146,7 @@ impl Witnesses {
     /// Takes the result of the probe `id`. Probes begun later go on if `in_step`.
     pub(super) fn end(
         &mut self,
+        now: Instant,
         settings: &Settings,
         id: ProbeId,
         started: Instant,
@@ -157,7 +158,7 @@ impl Witnesses {
         match result {
             Ok(verdict) => {
                 line.error = None;
-                line.lost_one |= verdict.is_healthy() && line.track.outstanding_before(started);
+                line.lost_one |= verdict.is_healthy() && line.track.is_late_before(started, now);
                 self.dropped.extend(line.track.end(id, started, &verdict, in_step));
             }
             Err(error) => {

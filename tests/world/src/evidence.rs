@@ -132,6 +132,10 @@ impl Evidence {
         self.verdicts.iter().fold(self.before, |standing, (_, seen)| standing.after(*seen, settings))
     }
 
+    pub(crate) fn newest_healthy(&self) -> Option<Instant> {
+        self.verdicts.iter().rev().find(|(_, seen)| *seen == Seen::Healthy).map(|(at, _)| *at)
+    }
+
     pub(crate) fn newest_failure(&self) -> Option<Instant> {
         self.verdicts.iter().rev().find(|(_, seen)| *seen != Seen::Healthy).map(|(at, _)| *at)
     }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::plan::{Plan, Shape, Step};
-use crate::trouble::{Call, CallFault, Meddling, Order, StoreFault, Stuck, Trouble};
+use crate::trouble::{Call, CallFault, Meddling, Mood, Order, StoreFault, Stuck, Trouble};
 
 /// A runner whose every choice follows from `seed`.
 pub fn runner(seed: u64) -> TestRunner {
@@ -29,13 +29,62 @@ fn monitor() -> impl Strategy<Value = usize> + Clone {
     0_usize..2
 }
 
-/// Every plan.
+/// Every plan. Half of them have more than nodes, monitors and a provider; what that is comes last, so that the others stay
+/// what their seeds have always brought.
 pub fn plans() -> impl Strategy<Value = Plan> {
-    (shapes(), any::<u64>(), prop::collection::vec(steps(), 2..12)).prop_map(|(shape, luck, steps)| Plan {
-        shape,
-        luck,
-        steps,
-    })
+    (shapes(), any::<u64>(), prop::collection::vec(steps(), 2..12), prop::option::weighted(0.5, extras())).prop_map(
+        |(mut shape, luck, mut steps, extras)| {
+            if let Some(Extras { witnesses, quorum, pre_move, reclaims, troubles }) = extras {
+                shape.witnesses = witnesses;
+                shape.quorum = quorum.min(witnesses);
+                shape.pre_move = pre_move;
+                shape.reclaims = reclaims;
+                for (place, step) in troubles {
+                    steps.insert(place % (steps.len() + 1), step);
+                }
+            }
+            Plan { shape, luck, steps }
+        },
+    )
+}
+
+/// Witnesses, hooks, and the policy for an address that does not answer.
+#[derive(Debug, Clone)]
+struct Extras {
+    witnesses: usize,
+    quorum: usize,
+    pre_move: Option<Duration>,
+    reclaims: bool,
+    troubles: Vec<(usize, Step)>,
+}
+
+fn extras() -> impl Strategy<Value = Extras> {
+    let witnesses = (0_usize..4, 1_usize..3);
+    let hooks = prop::option::weighted(0.5, millis(200..2500));
+    let trouble = prop_oneof![
+        2 => (0_usize..4, millis(500..12_000)).prop_map(|(witness, lasts)| Trouble::WitnessFails { witness, lasts }),
+        2 => (monitor(), 0_usize..4, millis(500..12_000))
+            .prop_map(|(monitor, witness, lasts)| Trouble::WitnessCut { monitor, witness, lasts }),
+        3 => (monitor(), node(), millis(0..1500), millis(500..12_000), node()).prop_map(
+            |(monitor, first, apart, lasts, back_first)| {
+                Trouble::Isolated { monitor, first, apart, lasts, back_first, deaf: false }
+            }
+        ),
+        4 => prop::sample::select(vec![Mood::Allows, Mood::Vetoes, Mood::Fails, Mood::Hangs, Mood::Dies])
+            .prop_map(|mood| Trouble::HooksAre { mood }),
+        3 => (node(), any::<bool>()).prop_map(|(node, mute)| Trouble::Mute { node, mute }),
+    ];
+    let after = millis(0..5000);
+    let step = (any::<usize>(), after, trouble).prop_map(|(place, after, trouble)| (place, Step { after, trouble }));
+    (witnesses, hooks, any::<bool>(), prop::collection::vec(step, 1..6)).prop_map(
+        |((witnesses, quorum), pre_move, reclaims, troubles)| Extras {
+            witnesses,
+            quorum,
+            pre_move,
+            reclaims,
+            troubles,
+        },
+    )
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -89,6 +138,10 @@ fn shapes() -> impl Strategy<Value = Shape> {
                 latency,
                 claims_to_settle: unsettled.saturating_sub(1),
                 begins_on: if begins_on == 11 { usize::MAX } else { begins_on % nodes },
+                witnesses: 0,
+                quorum: 0,
+                pre_move: None,
+                reclaims: false,
             }
         },
     )

@@ -1,17 +1,19 @@
 //! Checks what one monitor does against what it was told and against the truth.
 
+mod consent;
 mod moves;
 mod requests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use floatip_core::engine::CallId;
+use floatip_core::engine::{CallId, ProbeId};
 use floatip_core::{Accepted, Cause, EventKind, MoveError, MoveId, NodeId, Placement, Step, Token, Verdict, Via};
 
 use crate::evidence::{Evidence, Seen};
 use crate::plan::Shape;
 use crate::provider::Provider;
+use consent::Consent;
 
 /// Two readings agree if they were asked for so far apart.
 const AGREEMENT: Duration = Duration::from_secs(2);
@@ -51,6 +53,8 @@ struct Moving {
     /// Where readings have shown the address, or accepted claims sent it.
     tried: Vec<usize>,
     verification_failed: bool,
+    /// It has been stuck, and each time that it is it forgets where it has been.
+    was_stuck: bool,
     /// What it was taken from whom, by requests that may have taken effect.
     taken: Vec<(usize, Token)>,
     /// What the request on the wire takes from whom.
@@ -74,6 +78,16 @@ struct Brakes {
 pub(crate) struct Judge {
     /// Per node, then for the address; per check.
     evidence: Vec<Vec<Evidence>>,
+    /// Per witness.
+    witnesses: Vec<Evidence>,
+    /// Probes that have not been answered: their subject, and when they began.
+    under_way: BTreeMap<ProbeId, (usize, Instant)>,
+    /// How long the newest healthy answer of each node took.
+    took: Vec<Duration>,
+    /// What the hooks were asked last, and what they said.
+    consent: Option<Consent>,
+    /// The holder for which the address was claimed anew since it answered last.
+    reclaimed: Option<usize>,
     holder: Option<usize>,
     /// Every node that could bear witness failed while the holder did.
     suspicion: bool,
@@ -114,6 +128,11 @@ impl Judge {
     pub(crate) fn new(shape: &Shape) -> Self {
         Self {
             evidence: vec![vec![Evidence::default(); shape.checks]; shape.nodes + 1],
+            witnesses: vec![Evidence::default(); shape.witnesses],
+            under_way: BTreeMap::new(),
+            took: vec![Duration::ZERO; shape.nodes + 1],
+            consent: None,
+            reclaimed: None,
             holder: None,
             suspicion: false,
             reading: None,
@@ -142,7 +161,8 @@ impl Judge {
     pub(crate) fn start(&mut self, shape: &Shape) {
         let brakes = if shape.keeps_state { self.brakes.clone() } else { Self::new(shape).brakes };
         let broken = std::mem::take(&mut self.broken);
-        *self = Self { brakes, broken, moves: self.moves, ..Self::new(shape) };
+        let served = shape.keeps_state && self.served;
+        *self = Self { brakes, broken, served, moves: self.moves, ..Self::new(shape) };
     }
 
     fn breaks(&mut self, what: impl FnOnce() -> String) {
@@ -157,6 +177,16 @@ impl Judge {
 
     fn address(&self) -> &[Evidence] {
         &self.evidence[self.evidence.len() - 1]
+    }
+
+    /// A probe was begun.
+    pub(crate) fn begun(&mut self, probe: ProbeId, subject: usize, at: Instant) {
+        self.under_way.insert(probe, (subject, at));
+    }
+
+    /// A probe has ended, or was dropped.
+    pub(crate) fn ended(&mut self, probe: ProbeId) {
+        self.under_way.remove(&probe);
     }
 
     /// A verdict was given to the monitor. `subject` is a node, or the number of nodes for the address.
@@ -186,8 +216,12 @@ impl Judge {
             self.suspicion = false;
         }
         self.evidence[subject][check].note(scene.clock, started, seen, &scene.shape.health);
+        if seen == Seen::Healthy {
+            self.took[subject] = scene.clock.saturating_duration_since(started);
+        }
         if subject == nodes && seen == Seen::Healthy {
             self.served = true;
+            self.reclaimed = None;
             let moving = self.moving.as_ref();
             let vetoes = moving.and_then(|moving| moving.veto_since).is_some_and(|since| started >= since);
             if vetoes && moving.is_some_and(|moving| started <= moving.since_clock) && scene.shape.checks == 1 {
@@ -199,15 +233,17 @@ impl Judge {
         let failing = |node: usize| self.evidence[node].iter().any(|line| line.is_failing(scene.clock, health));
         if !failing(holder) {
             self.suspicion = false;
-        } else if (0..nodes).all(failing) {
+        // Where there are witnesses, they tell whether it is the monitor.
+        } else if (0..nodes).all(failing) && scene.shape.quorum == 0 {
             self.suspicion = true;
         }
     }
 
     /// The monitor was told that its clock jumped.
     pub(crate) fn clock_jump(&mut self, clock: Instant) {
-        self.evidence.iter_mut().flatten().for_each(|line| line.void(clock));
+        self.evidence.iter_mut().flatten().chain(&mut self.witnesses).for_each(|line| line.void(clock));
         self.suspicion = false;
+        self.consent.take_if(|consent| !consent.is_awaited_by_an_operator());
     }
 
     /// A reading was given to the monitor that it had asked for at `asked`.
@@ -338,6 +374,7 @@ impl Judge {
             EventKind::FloatingIpStuck { .. } => {
                 if let Some(moving) = &mut self.moving {
                     moving.tried.clear();
+                    moving.was_stuck = true;
                 }
             }
             _ => {}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use floatip_core::engine::{CallId, CommandId, ProbeId};
-use floatip_core::{Accepted, Command, Durable, Engine, Grant, MoveError, Placement, Readiness, Verdict};
+use floatip_core::{Accepted, Command, Durable, Engine, Grant, HookResult, MoveError, Placement, Readiness, Verdict};
 
 use crate::judge::Judge;
 use crate::network::Network;
@@ -16,6 +16,7 @@ pub(crate) enum Input {
     Verdict { probe: ProbeId, started: Instant, result: Result<Verdict, String> },
     Reading { call: CallId, asked: Duration, reading: Result<Placement, MoveError> },
     Reply { call: CallId, reply: Result<Accepted, MoveError> },
+    Hooks { call: CallId, result: HookResult },
     Readiness { call: CallId, answer: Result<Readiness, MoveError> },
     Grant { asked: Instant, grant: Result<Option<Grant>, ()> },
     Command { id: CommandId, command: Command },

@@ -8,6 +8,7 @@ pub(crate) struct Network {
     direct: Vec<Duration>,
     floating: Vec<Duration>,
     prober: Vec<Duration>,
+    witnesses: Vec<Duration>,
     provider: Duration,
     store: Duration,
 }
@@ -21,17 +22,20 @@ pub(crate) enum Path {
     Floating(usize),
     /// The prober's own means of checking a node.
     Prober(usize),
+    Witness(usize),
     Provider,
     Store,
 }
 
 impl Network {
-    pub(crate) fn whole(nodes: usize) -> Self {
+    pub(crate) fn whole(nodes: usize, witnesses: usize) -> Self {
+        let witnesses = vec![Duration::ZERO; witnesses];
         let whole = vec![Duration::ZERO; nodes];
         Self {
             direct: whole.clone(),
             floating: whole.clone(),
             prober: whole,
+            witnesses,
             provider: Duration::ZERO,
             store: Duration::ZERO,
         }
@@ -42,6 +46,7 @@ impl Network {
             Path::Direct(node) => &mut self.direct[node],
             Path::Floating(node) => &mut self.floating[node],
             Path::Prober(node) => &mut self.prober[node],
+            Path::Witness(witness) => &mut self.witnesses[witness],
             Path::Provider => &mut self.provider,
             Path::Store => &mut self.store,
         }
@@ -57,6 +62,7 @@ impl Network {
             Path::Direct(node) => self.direct[node],
             Path::Floating(node) => self.floating[node],
             Path::Prober(node) => self.prober[node],
+            Path::Witness(witness) => self.witnesses[witness],
             Path::Provider => self.provider,
             Path::Store => self.store,
         }

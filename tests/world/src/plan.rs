@@ -70,9 +70,24 @@ pub struct Shape {
     pub claims_to_settle: u32,
     /// Where the address is at first; nowhere if it is beyond the nodes.
     pub begins_on: usize,
+    /// How many witnesses there are, and how many of them must answer.
+    pub witnesses: usize,
+    /// See `witnesses`.
+    pub quorum: usize,
+    /// How long the hooks may take that are asked before a move; `None` if there are none.
+    pub pre_move: Option<Duration>,
+    /// An address that does not answer, while its holder does, is claimed anew.
+    pub reclaims: bool,
 }
 
 impl Shape {
+    /// The timing of a witness: one answer is enough.
+    pub fn witness_health(&self) -> HealthSettings {
+        let mut health = self.health;
+        health.rise = 1;
+        health
+    }
+
     /// True if at most one monitor may send requests.
     pub fn one_mover(&self) -> bool {
         self.monitors == 1 || self.leased

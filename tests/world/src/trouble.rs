@@ -45,6 +45,21 @@ pub enum StoreFault {
     RepliesLost,
 }
 
+/// How the hooks answer that are asked before a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// The move may be made.
+    Allows,
+    /// It may not.
+    Vetoes,
+    /// They could not do their work.
+    Fails,
+    /// They take too long, and are ended at their bound.
+    Hangs,
+    /// Nobody ever answers.
+    Dies,
+}
+
 /// Which releases never end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stuck {
@@ -151,6 +166,12 @@ pub enum Trouble {
     Meddled { meddling: Meddling, node: usize },
     /// A monitor's lease store fails for a while.
     StoreFails { monitor: usize, fault: StoreFault, lasts: Duration },
+    /// A witness answers nobody.
+    WitnessFails { witness: usize, lasts: Duration },
+    /// A monitor cannot reach a witness.
+    WitnessCut { monitor: usize, witness: usize, lasts: Duration },
+    /// The hooks answer like this from now on.
+    HooksAre { mood: Mood },
     /// An operator says something to a monitor.
     Ordered { monitor: usize, order: Order, node: usize },
 }

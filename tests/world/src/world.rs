@@ -7,10 +7,10 @@ mod calm;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use floatip_core::engine::{CallId, CheckSettings, ProbeId, Settings};
+use floatip_core::engine::{CallId, CheckSettings, ProbeId, Settings, WitnessSettings};
 use floatip_core::{
-    Accepted, Capabilities, Durable, Engine, Failback, FloatingIp, Grant, MoveError, Node, NodeId, Policy,
-    Precondition, Readiness, ReleaseMode, Verdict,
+    Accepted, AddressUnreachable, Capabilities, Durable, Engine, Failback, FloatingIp, Grant, MoveError, Node, NodeId,
+    Policy, Precondition, Readiness, ReleaseMode, Verdict,
 };
 
 use crate::judge::{Judge, Scene};
@@ -21,6 +21,7 @@ use crate::plan::Plan;
 use crate::provider::{Occupant, Provider};
 use crate::server::{Condition, Server};
 use crate::trace::Trace;
+use crate::trouble::Mood;
 
 /// The names of the nodes.
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -132,6 +133,9 @@ struct World {
     servers: Vec<Server>,
     provider: Provider,
     store: LeaseStore,
+    /// Until when each witness answers nobody.
+    silent: Vec<Duration>,
+    mood: Mood,
     monitors: Vec<Monitor>,
     trace: Trace,
     broken: Vec<String>,
@@ -172,8 +176,9 @@ impl World {
         }
         // Far enough from the beginning of the clock that ages of days can be subtracted.
         let base = Instant::now() + Duration::from_secs(30 * 24 * 3600);
-        let monitors =
-            (0..shape.monitors).map(|_| Monitor::new(base, Network::whole(shape.nodes), Judge::new(shape))).collect();
+        let monitors = (0..shape.monitors)
+            .map(|_| Monitor::new(base, Network::whole(shape.nodes, shape.witnesses), Judge::new(shape)))
+            .collect();
         Self {
             plan: plan.clone(),
             base,
@@ -185,6 +190,8 @@ impl World {
             servers: vec![Server::well(); shape.nodes],
             provider,
             store: LeaseStore::default(),
+            silent: vec![Duration::ZERO; shape.witnesses],
+            mood: Mood::Allows,
             monitors,
             trace: Trace::new(told),
             broken: Vec::new(),
@@ -227,6 +234,15 @@ impl World {
         policy.release_timeout = shape.patience;
         policy.forced_release_timeout = shape.patience * 2;
         policy.claim_timeout = shape.patience;
+        if shape.reclaims {
+            policy.address_unreachable = AddressUnreachable::Reclaim;
+        }
+        let witness = |index: usize| WitnessSettings {
+            name: NodeId::new(&format!("w{index}")).expect("a name without blanks"),
+            host: format!("10.9.{index}.1").parse().expect("a plain address"),
+            kind: "ping",
+            health: shape.witness_health(),
+        };
         let check = CheckSettings {
             kind: "tcp",
             role: floatip_core::Role::Decides,
@@ -242,9 +258,9 @@ impl World {
             nodes: (0..shape.nodes).map(|index| node(NAMES[index], index + 1)).collect(),
             checks: vec![check; shape.checks],
             movers: vec![mover],
-            witnesses: Vec::new(),
-            witness_quorum: 0,
-            pre_move: None,
+            witnesses: (0..shape.witnesses).map(witness).collect(),
+            witness_quorum: shape.quorum,
+            pre_move: shape.pre_move,
             policy,
             leased: shape.leased,
             sweep: Duration::from_secs(10),
@@ -403,6 +419,11 @@ impl World {
             Input::Readiness { call, answer } => {
                 self.turn(monitor, |engine, clock| engine.handle_readiness(clock, call, answer));
             }
+            Input::Hooks { call, result } => {
+                self.tell(format_args!("m{monitor}: hooks {call}: {result:?}"));
+                self.judge(monitor, |judge, scene| judge.hooks(scene, call, result));
+                self.turn(monitor, |engine, clock| engine.handle_hooks(clock, call, result, None));
+            }
             Input::Grant { asked, grant } => self.give_grant(monitor, asked, grant),
             Input::Command { id, command } => self.give_command(monitor, id, command),
             Input::Shutdown => {
@@ -414,6 +435,7 @@ impl World {
 
     fn give_verdict(&mut self, monitor: usize, probe: ProbeId, started: Instant, result: Result<Verdict, String>) {
         let Some((subject, check)) = self.monitors[monitor].probes.remove(&probe) else { return };
+        self.monitors[monitor].judge.ended(probe);
         let began = self.monitors[monitor].world_time(started);
         self.trace.detail(
             self.now,
@@ -424,7 +446,10 @@ impl World {
         );
         if let Ok(verdict) = &result {
             self.trace.mark([self.now.as_nanos() as u64, probe, subject as u64, u64::from(verdict.is_healthy())]);
-            self.judge(monitor, |judge, scene| judge.verdict(scene, subject, check, started, verdict));
+            self.judge(monitor, |judge, scene| match subject.checked_sub(scene.shape.nodes + 1) {
+                Some(witness) => judge.witness(scene, witness, started, verdict),
+                None => judge.verdict(scene, subject, check, started, verdict),
+            });
         }
         self.turn(monitor, |engine, clock| engine.handle_probe(clock, probe, started, result));
     }

@@ -219,6 +219,7 @@ impl Engine {
         if ending == Ending::Failed {
             self.unchanged_failures = self.unchanged_failures.saturating_add(1);
             let (base, most) = (Duration::from_secs(1), Duration::from_secs(60));
+            self.hold_off_from = None;
             self.hold_off = Some(now + backoff(self.unchanged_failures, base, most, &mut self.rng));
         }
         self.end_move(now, moving.from);

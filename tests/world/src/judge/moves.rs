@@ -33,6 +33,10 @@ impl Judge {
             self.breaks(|| format!("rule 8: one more {cause:?} than may be"));
         }
         let mut veto_since = None;
+        self.judge_consent(scene, cause, to, forced);
+        if !matches!(cause, Cause::Switchover | Cause::Drain | Cause::Failover) {
+            self.judge_witnesses(scene, cause, None);
+        }
         match cause {
             Cause::Failover => veto_since = self.judge_failover(scene, from, to),
             Cause::Rescue => self.judge_rescue(scene),
@@ -43,7 +47,7 @@ impl Judge {
                 }
             }
             Cause::Switchover => {}
-            Cause::Reclaim => self.breaks(|| "rule 3: an address is reclaimed that nobody wants reclaimed".into()),
+            Cause::Reclaim => self.judge_reclaim(scene, from, to),
             Cause::Restore => self.breaks(|| "rule 3: an address is restored that nobody wants restored".into()),
         }
         if self.stopping {
@@ -65,6 +69,7 @@ impl Judge {
             landed: None,
             tried: Vec::new(),
             verification_failed: false,
+            was_stuck: false,
             taken: Vec::new(),
             taking: None,
             veto_since,
@@ -90,10 +95,20 @@ impl Judge {
             self.breaks(|| format!("rules 3 and 5: a failover from node {from}, which is not known down: {known}"));
             return None;
         };
+        self.judge_witnesses(scene, Cause::Failover, Some(since));
         if !self.subject(to).iter().all(|line| line.is_healthy_since(since)) {
             self.breaks(|| {
                 format!("rule 1: a failover to node {to} without an answer as fresh as the failure of {from}")
             });
+        }
+        // Twice as long as the engine itself may wait, since what it knows of a check is not known here.
+        let patience = 2 * scene.shape.health.fast_interval.max(self.took[to] * 2);
+        let newest = self.subject(to).iter().filter_map(Evidence::newest_healthy).min();
+        let overdue = |(subject, at): &(usize, Instant)| {
+            *subject == to && newest.is_none_or(|newest| *at > newest) && scene.clock >= *at + patience
+        };
+        if scene.shape.checks == 1 && self.under_way.values().any(overdue) {
+            self.breaks(|| format!("rule 1: a failover to node {to}, which has left a newer probe unanswered"));
         }
         if self.address().iter().all(|line| line.is_healthy_since(since)) {
             self.breaks(|| format!("rule 3: a failover from node {from}, which serves through the address"));
@@ -136,11 +151,38 @@ impl Judge {
         }
     }
 
+    fn judge_reclaim(&mut self, scene: Scene<'_>, from: Option<usize>, to: usize) {
+        let shape = scene.shape;
+        if !shape.reclaims || shape.strategy == Strategy::Overwrite || from != Some(to) {
+            return self
+                .breaks(|| format!("rule 3: an address is reclaimed from {from:?} for {to}, which nobody wants"));
+        }
+        let failed = self.address().iter().filter(|line| line.is_failing(scene.clock, &shape.health));
+        let Some(since) = failed.filter_map(|line| line.newest_failure()).max() else {
+            return self.breaks(|| "rule 3: an address is reclaimed that answers".into());
+        };
+        if !self.served {
+            self.breaks(|| "an address is reclaimed that has never answered from here".into());
+        }
+        if !self.subject(to).iter().all(|line| line.is_healthy_since(since)) {
+            self.breaks(|| format!("an address is reclaimed for node {to}, which has not answered since it failed"));
+        }
+        if self.reclaimed.replace(to) == Some(to) {
+            self.breaks(|| format!("an address is reclaimed for node {to} once more"));
+        }
+        if self.last_end.is_some_and(|end| scene.now < end + shape.cooldown) {
+            self.breaks(|| "rule 8: a reclaim within the cool-down".into());
+        }
+        if self.brakes.moves.len() + 1 >= shape.max_moves as usize {
+            self.breaks(|| "rule 8: a reclaim with the last move that may be".into());
+        }
+    }
+
     pub(super) fn retarget(&mut self, scene: Scene<'_>, to: usize) {
         let Some(moving) = &mut self.moving else { return };
         moving.to = to;
         let verifies = std::mem::take(&mut moving.verification_failed);
-        let (again, forced) = (moving.tried.contains(&to), moving.forced);
+        let (again, forced, cause) = (moving.tried.contains(&to) && !moving.was_stuck, moving.forced, moving.cause);
         if verifies {
             self.reads = None;
         }
@@ -150,6 +192,9 @@ impl Judge {
         let down = self.subject(to).iter().any(|line| line.is_down(scene.clock, &scene.shape.health));
         if verifies && down {
             self.breaks(|| format!("rule 9: after a failed verification on to node {to}, which is down"));
+        }
+        if verifies && cause == Cause::Reclaim {
+            self.breaks(|| format!("rule 3: a reclaim goes on to node {to}"));
         }
         if verifies && forced {
             self.breaks(|| format!("a forced move goes on to node {to}"));

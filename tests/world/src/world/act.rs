@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use floatip_core::engine::{Action, CallId};
-use floatip_core::{Command, MoveError, Reason, Verdict, Via};
+use floatip_core::{Command, HookResult, MoveError, Reason, Verdict, Via};
 
 use super::{CALL_TIMEOUT, Coming, OnItsWay, Request, World, no_reply};
 use crate::judge::number;
 use crate::monitor::Input;
 use crate::network::Path;
 use crate::server::Condition;
-use crate::trouble::{Call, CallFault, StoreFault};
+use crate::trouble::{Call, CallFault, Mood, StoreFault};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -21,16 +21,26 @@ impl World {
                 let subject = self.monitors[monitor].judge.subject_of(via, node.as_ref());
                 self.trace.mark([self.now.as_nanos() as u64, id, subject as u64, 7]);
                 self.monitors[monitor].probes.insert(id, (subject, check));
+                self.monitors[monitor].judge.begun(id, subject, at);
                 let (after, result) = self.probe(monitor, via, subject);
                 let input = Input::Verdict { probe: id, started: at, result };
                 let life = self.monitors[monitor].life;
                 self.later(after, Coming::Input { monitor, life, input });
             }
-            Action::ProbeWitness { .. } => {
-                self.break_rule(&format!("m{monitor}: a witness is probed, and there is none"));
+            Action::ProbeWitness { id, at, witness } => {
+                let subject = self.nodes.len() + 1 + witness;
+                self.trace.mark([self.now.as_nanos() as u64, id, subject as u64, 7]);
+                self.monitors[monitor].probes.insert(id, (subject, 0));
+                let (after, result) = self.probe_witness(monitor, witness);
+                let life = self.monitors[monitor].life;
+                let input = Input::Verdict { probe: id, started: at, result: Ok(result) };
+                self.later(after, Coming::Input { monitor, life, input });
             }
-            Action::AskHooks { .. } => self.break_rule(&format!("m{monitor}: hooks are asked, and there are none")),
-            Action::DropProbe { id } => drop(self.monitors[monitor].probes.remove(&id)),
+            Action::AskHooks { call, plan } => self.ask_hooks(monitor, call, &plan),
+            Action::DropProbe { id } => {
+                self.monitors[monitor].probes.remove(&id);
+                self.monitors[monitor].judge.ended(id);
+            }
             Action::Locate { call, .. } => self.locate(monitor, call),
             Action::Release { call, seen, mode, .. } => {
                 self.tell(format_args!("m{monitor}: release {call} {mode:?}, seen {seen:?}"));
@@ -86,6 +96,33 @@ impl World {
                 Via::Floating => hangs,
             },
         }
+    }
+
+    fn probe_witness(&mut self, monitor: usize, witness: usize) -> (Duration, Verdict) {
+        let network = &self.monitors[monitor].network;
+        if network.is_cut(Path::Witness(witness), self.now) || self.now < self.silent[witness] {
+            let reason = Reason::TimedOut { stage: "connect".into() };
+            return (self.plan.shape.health.timeout, Verdict::unhealthy(reason));
+        }
+        (MS * self.rng.u32(1..20), Verdict::healthy())
+    }
+
+    fn ask_hooks(&mut self, monitor: usize, call: CallId, plan: &floatip_core::Plan) {
+        self.tell(format_args!("m{monitor}: asks the hooks {call} about a {:?} to {}", plan.cause, plan.to));
+        self.judge(monitor, |judge, scene| judge.ask_hooks(scene, call, plan.cause, number(&plan.to)));
+        let Some(bound) = self.plan.shape.pre_move else {
+            return self.break_rule(&format!("m{monitor}: hooks are asked, and there are none"));
+        };
+        let quick = bound.mul_f64(self.rng.f64());
+        let (after, result) = match self.mood {
+            Mood::Allows => (quick, HookResult::Done),
+            Mood::Vetoes => (quick, HookResult::Vetoed),
+            Mood::Fails => (quick, HookResult::Failed),
+            Mood::Hangs => (bound, HookResult::TimedOut),
+            Mood::Dies => return,
+        };
+        let life = self.monitors[monitor].life;
+        self.later(after, Coming::Input { monitor, life, input: Input::Hooks { call, result } });
     }
 
     /// One way to the provider, or back: half of the latency, give or take.

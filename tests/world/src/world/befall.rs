@@ -87,6 +87,18 @@ impl World {
             Trouble::StoreFails { monitor, fault, lasts } => {
                 self.monitors[monitor % monitors].store_fault = Some((fault, self.now + lasts));
             }
+            Trouble::WitnessFails { witness, lasts } => {
+                if let Some(silent) = (!self.silent.is_empty()).then(|| witness % self.silent.len()) {
+                    self.silent[silent] = self.now + lasts;
+                }
+            }
+            Trouble::WitnessCut { monitor, witness, lasts } => {
+                if !self.silent.is_empty() {
+                    let path = Path::Witness(witness % self.silent.len());
+                    self.cut(monitor % monitors, path, Duration::ZERO, lasts);
+                }
+            }
+            Trouble::HooksAre { mood } => self.mood = mood,
             Trouble::Ordered { monitor, order, node } => self.order(monitor % monitors, order, node % nodes),
         }
     }
@@ -111,6 +123,11 @@ impl World {
             for path in [Path::Direct(node), Path::Floating(node)] {
                 self.cut(monitor, path, begins, ends - begins);
             }
+        }
+        // The witnesses may be cut off sooner than any node or later, and come back in any order.
+        for witness in 0..self.silent.len() {
+            let (begins, later) = (apart.mul_f64(1.2 * self.rng.f64()), apart.mul_f64(2.0 * self.rng.f64()));
+            self.cut(monitor, Path::Witness(witness), begins, lasts + later);
         }
         if deaf {
             self.cut(monitor, Path::Provider, apart, lasts);

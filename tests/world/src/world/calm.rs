@@ -8,7 +8,7 @@ use floatip_core::{Health, NodeStatus, State, Status, Strategy};
 use super::World;
 use crate::network::Network;
 use crate::server::{Condition, Server};
-use crate::trouble::{Order, Stuck};
+use crate::trouble::{Mood, Order, Stuck};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -63,8 +63,10 @@ impl World {
         if self.provider.is_on_stranger() {
             self.provider.put(self.now, None, 0);
         }
+        self.silent.fill(Duration::ZERO);
+        self.mood = Mood::Allows;
         for monitor in &mut self.monitors {
-            monitor.network = Network::whole(nodes);
+            monitor.network = Network::whole(nodes, self.silent.len());
             monitor.faults.clear();
             monitor.fuse = None;
             monitor.store_fault = None;
@@ -218,8 +220,16 @@ impl World {
             Strategy::ReleaseFirst => self.provider.release_takes + self.provider.claim_takes,
             Strategy::Overwrite => self.provider.claim_takes,
         };
-        let bound =
-            shape.health.worst_case_detection() + takes.mul_f64(1.05) + shape.latency * 8 + Duration::from_millis(250);
+        // A hook that hangs delays it by its bound at most, and the decision is made anew by what is asked then.
+        let moods = [Mood::Allows, Mood::Fails, Mood::Hangs, Mood::Dies];
+        self.mood = moods[self.rng.usize(..moods.len())];
+        let asked =
+            shape.pre_move.map_or(Duration::ZERO, |bound| bound + Duration::from_millis(250) + shape.health.timeout);
+        let bound = shape.health.worst_case_detection()
+            + takes.mul_f64(1.05)
+            + shape.latency * 8
+            + Duration::from_millis(250)
+            + asked;
         while self.broken.is_empty() && self.provider.serving().is_none_or(|node| node == holder) {
             if self.now >= began + bound {
                 let states: Vec<_> = self.statuses().map(|s| (s.state, s.placement, s.moving)).collect();

@@ -1,0 +1,93 @@
+//! Whether witnesses and hooks allow what a monitor does.
+
+use std::time::{Duration, Instant};
+
+use floatip_core::engine::CallId;
+use floatip_core::{Cause, HookResult, Verdict};
+
+use super::{Judge, Scene};
+use crate::evidence::Seen;
+
+/// For how long a consent is good.
+const GOOD_FOR: Duration = Duration::from_secs(5);
+
+/// How much longer than the hooks' bound an answer is waited for.
+const BACKSTOP: Duration = Duration::from_millis(250);
+
+/// A question to the hooks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Consent {
+    call: CallId,
+    cause: Cause,
+    to: usize,
+    asked: Instant,
+    /// What they said, and when.
+    answer: Option<(HookResult, Instant)>,
+}
+
+impl Consent {
+    pub(super) fn is_awaited_by_an_operator(&self) -> bool {
+        self.cause == Cause::Switchover
+    }
+}
+
+impl Judge {
+    /// A verdict about a witness was given to the monitor.
+    pub(crate) fn witness(&mut self, scene: Scene<'_>, witness: usize, started: Instant, verdict: &Verdict) {
+        let seen = if verdict.is_healthy() { Seen::Healthy } else { Seen::Failed };
+        self.witnesses[witness].note(scene.clock, started, seen, &scene.shape.witness_health());
+    }
+
+    /// A move of this cause needs witnesses: of a failover, in probes begun no earlier than the holder's newest failure.
+    pub(super) fn judge_witnesses(&mut self, scene: Scene<'_>, cause: Cause, since: Option<Instant>) {
+        let health = scene.shape.witness_health();
+        let answers = self.witnesses.iter().filter(|witness| match since {
+            Some(since) => witness.is_healthy_since(since),
+            None => witness.is_up(scene.clock, &health),
+        });
+        let (answering, quorum) = (answers.count(), scene.shape.quorum);
+        if answering < quorum {
+            self.breaks(|| format!("rule 5: a {cause:?} while {answering} witnesses answer, and {quorum} must"));
+        }
+    }
+
+    /// The monitor asks the hooks about a move.
+    pub(crate) fn ask_hooks(&mut self, scene: Scene<'_>, call: CallId, cause: Cause, to: usize) {
+        if self.moving.is_some() {
+            self.breaks(|| format!("the hooks are asked about a {cause:?} while a move is in flight"));
+        }
+        self.consent = Some(Consent { call, cause, to, asked: scene.clock, answer: None });
+    }
+
+    /// The hooks' answer was given to the monitor.
+    pub(crate) fn hooks(&mut self, scene: Scene<'_>, call: CallId, result: HookResult) {
+        if let Some(consent) = self.consent.as_mut().filter(|consent| consent.call == call) {
+            consent.answer = Some((result, scene.clock));
+        }
+    }
+
+    /// A move needs the hooks' consent; an unplanned one is held by their word alone, not by their silence.
+    pub(super) fn judge_consent(&mut self, scene: Scene<'_>, cause: Cause, to: usize, forced: bool) {
+        let Some(bound) = scene.shape.pre_move else { return };
+        let Some(Consent { asked, answer, .. }) =
+            self.consent.take().filter(|consent| (consent.cause, consent.to) == (cause, to))
+        else {
+            return self.breaks(|| format!("a {cause:?} to node {to} starts, of which no hook was asked"));
+        };
+        let unplanned = matches!(cause, Cause::Failover | Cause::Rescue);
+        let patience = bound + BACKSTOP;
+        let (allowed, since) = match answer {
+            Some((HookResult::Done, at)) => (true, at),
+            // The engine has given up before this answer came.
+            Some((_, at)) if at >= asked + patience => (unplanned || forced, at),
+            Some((HookResult::Vetoed, at)) => (forced, at),
+            Some((HookResult::Failed | HookResult::TimedOut, at)) => (unplanned || forced, at),
+            None => (scene.clock >= asked + patience && (unplanned || forced), asked + patience),
+        };
+        if !allowed {
+            self.breaks(|| format!("a {cause:?} to node {to} starts, which the hooks have not allowed: {answer:?}"));
+        } else if scene.clock > since + GOOD_FOR {
+            self.breaks(|| format!("a {cause:?} to node {to} starts by an old consent: {answer:?}"));
+        }
+    }
+}
