@@ -117,8 +117,8 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The settings whose values are secrets, and the header that bears one.
-const SECRET: [&str; 4] = ["password", "bearer", "token", "authorization"];
+/// The settings whose values are secrets, or may bear one.
+const SECRET: [&str; 4] = ["password", "bearer", "token", "headers"];
 
 /// The line as it may be shown. What follows `password =` might be one, so it is masked unless it plainly says where
 /// the password is.

@@ -15,3 +15,4 @@ mod probe;
 mod push;
 mod readme;
 mod rig;
+mod secrets;

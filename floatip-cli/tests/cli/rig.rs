@@ -40,13 +40,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A folder in which `floatip` runs, with `floatip.toml` in it.
 pub(crate) struct Desk {
     folder: TempDir,
+    /// What the command finds in its environment besides.
+    pub(crate) environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Desk {
     pub(crate) fn new(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("floatip.toml"), config).unwrap();
-        Self { folder }
+        Self { folder, environment: Vec::new() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -69,6 +71,7 @@ impl Desk {
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_CONFIG_FILE", "/nonexistent")
             .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+            .envs(self.environment.iter().copied())
             .stdin(Stdio::null());
         command
     }
@@ -277,6 +280,10 @@ pub(crate) struct Monitor {
 }
 
 impl Monitor {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
