@@ -36,8 +36,6 @@ enum Kind {
     PrivateIp,
     Ipv6,
     Route,
-    /// By its route in two tables, of which the second one may not be changed.
-    RoutePartly,
 }
 
 /// One address on a cloud of its own, at first on the first node.
@@ -92,9 +90,7 @@ impl Ec2Stage {
             Kind::Eip | Kind::StrictEip => drop(console.associate(ALLOCATION, &holder, None).unwrap()),
             Kind::PrivateIp => console.assign(&holder, PRIVATE_IP.parse().unwrap()).unwrap(),
             Kind::Ipv6 => console.assign(&holder, IPV6.parse().unwrap()).unwrap(),
-            Kind::Route | Kind::RoutePartly => {
-                TABLES.into_iter().for_each(|table| console.route(table, DESTINATION, &holder).unwrap());
-            }
+            Kind::Route => TABLES.into_iter().for_each(|table| console.route(table, DESTINATION, &holder).unwrap()),
         }
     }
 
@@ -103,9 +99,6 @@ impl Ec2Stage {
         let settings = AwsSettings::new().region("eu-test-1").endpoint_url(simulator.endpoint_url());
         let credentials = Credentials::new("AKID", "SECRET", None, None, "test");
         let ec2 = settings.credentials_provider(credentials).connect().await.unwrap();
-        if let Kind::RoutePartly = kind {
-            simulator.faults().deny_route_table(TABLES[1]);
-        }
         Self { kind, simulator, ec2 }
     }
 }
@@ -129,7 +122,7 @@ impl Stage for Ec2Stage {
             Kind::StrictEip => eip(Fencing::Strict),
             Kind::PrivateIp => Arc::new(PrivateIpMover::new(ec2, PRIVATE_IP.parse().unwrap(), places()).unwrap()),
             Kind::Ipv6 => Arc::new(PrivateIpMover::new(ec2, IPV6.parse().unwrap(), places()).unwrap()),
-            Kind::Route | Kind::RoutePartly => {
+            Kind::Route => {
                 let tables = RouteTables::Ids(TABLES.map(str::to_owned).to_vec());
                 let builder = RouteMover::builder(ec2, OVERLAY.parse().unwrap(), tables);
                 let builder = places().fold(builder, |builder, (node, place)| builder.node(node, place));
@@ -147,7 +140,6 @@ impl Stage for Ec2Stage {
             Kind::PrivateIp => vec![world.carrier_of(PRIVATE_IP.parse().unwrap())],
             Kind::Ipv6 => vec![world.carrier_of(IPV6.parse().unwrap())],
             Kind::Route => TABLES.map(|table| world.carrier_of_route(table, DESTINATION)).to_vec(),
-            Kind::RoutePartly => vec![world.carrier_of_route(TABLES[0], DESTINATION)],
         };
         nodes().filter(|(_, instance)| carriers.contains(&Some(instance))).map(|(node, _)| node).collect()
     }
@@ -156,9 +148,7 @@ impl Stage for Ec2Stage {
     fn most_holders(&self) -> usize {
         match self.kind {
             Kind::Route => 1,
-            Kind::Eni | Kind::Eip | Kind::StrictEip | Kind::PrivateIp | Kind::Ipv6 | Kind::RoutePartly => {
-                self.holders().len()
-            }
+            Kind::Eni | Kind::Eip | Kind::StrictEip | Kind::PrivateIp | Kind::Ipv6 => self.holders().len(),
         }
     }
 
@@ -196,7 +186,7 @@ fn seeds(counts: &[&str], default: u64) -> Range<u64> {
 }
 
 async fn races(kind: Kind) {
-    let seeds = seeds(&["FLOATIP_MONITOR_RACES", "FLOATIP_RACES"], 96);
+    let seeds = seeds(&["FLOATIP_MONITOR_RACES", "FLOATIP_RACES"], 48);
     // Monitors mostly wait, so that many races run side by side.
     let races = trial::races(|_| Ec2Stage::start(kind), seeds, 12).await;
     println!("{kind:?}: {races}");
@@ -239,13 +229,7 @@ async fn bring(mover: &dyn AddressMover, to: &NodeId, pauses: &mut fastrand::Rng
             Placement::Stranger { .. } => panic!("{seen}"),
         };
         match answer {
-            Ok(_)
-            | Err(
-                MoveError::OutcomeUnknown { .. }
-                | MoveError::Partly { .. }
-                | MoveError::NotYet { .. }
-                | MoveError::Deferred { .. },
-            ) => {}
+            Ok(_) | Err(MoveError::OutcomeUnknown { .. } | MoveError::NotYet { .. } | MoveError::Deferred { .. }) => {}
             Err(MoveError::Conflict { .. }) if enforced => return Ended::Conflict,
             Err(MoveError::Conflict { .. }) => conflict = true,
             Err(error) => panic!("{}", floatip_core::chain(&error)),
@@ -306,7 +290,6 @@ async fn any_one_reply_may_be_lost_by_private_ip() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_one_reply_may_be_lost_by_route() {
     lost_replies(Kind::Route).await;
-    lost_replies(Kind::RoutePartly).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -52,7 +52,7 @@ pub enum CheckId {
     RouteTable,
     /// The overlay address is outside of the VPC's own ranges.
     Overlay,
-    /// Every subnet of the VPC uses a route table that has the route, and whose route may be changed.
+    /// Every subnet of the VPC uses a route table that has the route.
     Subnets,
     /// The credentials may make the call.
     Permission,

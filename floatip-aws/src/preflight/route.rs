@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::finding::{CheckId, Finding};
 use super::permission::judge;
-use super::{Candidate, Status, forwards, movable};
+use super::{Candidate, forwards, movable};
 use crate::client::Ec2;
 use crate::interface;
 use crate::route::RouteTables;
@@ -21,15 +21,13 @@ pub(super) async fn shared(ec2: &Ec2, address: IpAddr, wanted: &RouteTables) -> 
     };
     let destination = IpNet::from(address);
     let mut findings = missing(&tables, wanted);
-    let mut permissions = Vec::new();
     for table in &tables {
         findings.push(has_route(table, destination));
         findings.push(overlay(table, destination));
         if let Some(target) = route_to(table, destination).and_then(|route| route.network_interface_id()) {
-            permissions.push((id(table), ec2.may_replace(id(table), destination, target).await));
+            findings.push(ec2.may_replace(id(table), destination, target).await);
         }
     }
-    findings.extend(some_permitted(permissions));
     let vpcs: BTreeSet<_> = tables.iter().filter_map(RouteTable::vpc_id).collect();
     for vpc in vpcs {
         findings.push(match ec2.route_tables_of(vpc).await {
@@ -51,24 +49,12 @@ pub(super) async fn candidate(ec2: &Ec2, address: IpAddr, wanted: &RouteTables, 
     match ec2.route_tables(wanted).await {
         Ok(tables) => {
             let all = tables.iter().map(|table| reachable(table, target));
-            let worst = all.max_by_key(|finding| finding.status == Status::Fail);
+            let worst = all.max_by_key(|finding| finding.status == super::Status::Fail);
             findings.extend(worst);
         }
         Err(error) => findings.push(Finding::unread(CheckId::Vpc, &error)),
     }
     findings
-}
-
-/// A move that some tables refuse lands with the others: it is in danger, and not impossible.
-fn some_permitted(permissions: Vec<(&str, Finding)>) -> impl Iterator<Item = Finding> {
-    let some = permissions.iter().any(|(_, finding)| finding.status != Status::Fail);
-    permissions.into_iter().map(move |(table, finding)| {
-        if finding.status != Status::Fail || !some {
-            return finding;
-        }
-        let detail = format!("what uses {table} would not follow a move: {}", finding.detail);
-        Finding { check: CheckId::Subnets, detail, ..finding }
-    })
 }
 
 fn id(table: &RouteTable) -> &str {

@@ -1,8 +1,5 @@
-use std::sync::Arc;
-
+use floatip_aws::RouteTables;
 use floatip_aws::simulator::{Action, Fault, When};
-use floatip_aws::{NodeInterface, RouteMover, RouteTables};
-use floatip_core::Readiness;
 
 use super::*;
 
@@ -84,31 +81,4 @@ async fn the_missing_permission_is_named() {
     simulator.faults().set(Action::ReplaceRoute, Fault::Denied, When::Always);
     let found = preflight(&ec2, mechanism(OVERLAY, &["rtb-a"]), across()).findings().await;
     assert_eq!(troubles(&found), ["permission: fail"]);
-}
-
-#[tokio::test]
-async fn a_table_of_several_that_may_not_be_changed_fails_and_rules_no_node_out() {
-    let (simulator, ec2) = start(overlay()).await;
-    let tables = ["rtb-a", "rtb-c"];
-    let mechanism = || mechanism(OVERLAY, &tables);
-    let places = [("ftp-1", INSTANCE_1), ("far", FAR_AWAY)];
-    let ids = RouteTables::Ids(tables.map(str::to_owned).to_vec());
-    let mover =
-        places.iter().fold(RouteMover::builder(ec2.clone(), OVERLAY.parse().unwrap(), ids), |mover, (name, id)| {
-            mover.node(node(name), NodeInterface::new().instance(*id))
-        });
-    let mover = preflight(&ec2, mechanism(), across()).guard(Arc::new(mover.build().unwrap()));
-
-    simulator.faults().deny_route_table("rtb-c");
-    let found = preflight(&ec2, mechanism(), across()).findings().await;
-    assert_eq!(troubles(&found), ["subnets: fail"]);
-    let failed = found.iter().find(|it| it.status == Status::Fail).unwrap();
-    assert!(failed.detail.contains("what uses rtb-c would not follow a move"), "{failed:?}");
-    assert!(failed.remedy.as_ref().unwrap().contains("allow ec2:ReplaceRoute"), "{failed:?}");
-    assert_eq!(mover.ready(&node("far")).await.unwrap(), Readiness::Ready, "it would land with the other table");
-
-    simulator.faults().deny_route_table("rtb-a");
-    let found = preflight(&ec2, mechanism(), across()).findings().await;
-    assert_eq!(troubles(&found), ["permission: fail", "permission: fail"]);
-    assert!(matches!(mover.ready(&node("far")).await.unwrap(), Readiness::Impossible { .. }));
 }

@@ -1,9 +1,9 @@
 //! Probes under way: one run for all floating IPs that ask the same of the same target at the same time.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
 use tokio::task::{AbortHandle, Id};
 
 use crate::engine::ProbeId;
@@ -37,12 +37,13 @@ struct Run {
     askers: Vec<Asker>,
 }
 
-/// All probes under way.
+/// All probes under way. Their keys are what the monitor itself numbers and what its own configuration names, so that nobody
+/// can choose them to collide: a quick hash will do, thousands of times a second.
 #[derive(Debug, Default)]
 pub(super) struct SharedProbes {
-    runs: HashMap<Id, Run>,
-    newest: HashMap<Key, Id>,
-    of: HashMap<Asker, Id>,
+    runs: FxHashMap<Id, Run>,
+    newest: FxHashMap<Key, Id>,
+    of: FxHashMap<Asker, Id>,
 }
 
 impl SharedProbes {
