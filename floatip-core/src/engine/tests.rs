@@ -494,13 +494,9 @@ fn a_probe_that_is_held_back_keeps_no_other_waiting() {
     (bench.sick, bench.mute) = (Some("a"), true);
     bench.probed.clear();
     bench.run(20 * S);
-    let longest = |wanted: &str| {
-        let of: Vec<_> = bench.probed.iter().filter(|(_, node)| *node == id(wanted)).map(|(at, _)| *at).collect();
-        of.windows(2).map(|pair| pair[1] - pair[0]).max()
-    };
-    assert!(longest("b").is_some_and(|longest| longest <= 2 * S), "b is to be probed every 2 s: {:?}", longest("b"));
-    let (bound, a) = (HealthSettings::default().verdict_lifetime(), longest("a"));
-    assert!(a.is_some_and(|a| a < bound), "what tells against a becomes too old: {a:?}");
+    let of_b: Vec<_> = bench.probed.iter().filter(|(_, node)| *node == id("b")).map(|(at, _)| *at).collect();
+    let longest = of_b.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(longest.is_some_and(|longest| longest <= 2 * S), "b is to be probed every 2 s: {longest:?}");
 }
 
 #[test]

@@ -117,9 +117,10 @@ impl Track {
         self.outstanding.iter().any(|(_, began)| *began < start && now >= *began + self.settings.fast_interval)
     }
 
-    /// How long one probe may take.
-    pub(crate) fn timeout(&self) -> Duration {
-        self.settings.timeout
+    /// True if a probe has not answered yet that began in step with one of `start`.
+    pub(crate) fn outstanding_in_step(&self, start: Instant) -> bool {
+        let within = start..start + self.settings.fast_interval;
+        self.outstanding.iter().any(|(_, began)| within.contains(began))
     }
 
     /// When the newest probe began.

@@ -366,9 +366,9 @@ impl Watch {
                 match (subject, verdict.is_healthy()) {
                     _ if !decides => {}
                     (Subject::Address, true) => self.served = true,
-                    // Clients are not served: is it the holder?
+                    // Clients are not served: is it the holder? One that is down is asked in its turn.
                     (Subject::Address, false) => {
-                        if let Some(holder) = holder {
+                        if let Some(holder) = holder.filter(|holder| self.health(*holder) != Health::Unhealthy) {
                             self.demand(Subject::Node(holder), started, now);
                         }
                     }
@@ -512,7 +512,7 @@ impl Watch {
         let subjects = || (0..self.nodes.len()).map(Subject::Node).chain([Subject::Address]);
         let (subjects, first) = (subjects().collect::<Vec<_>>(), holder.map(Subject::Node));
         for subject in first.into_iter().chain(subjects.iter().copied()) {
-            if Some(subject) == first && holder.is_some_and(|holder| self.awaits_step(holder, now)) {
+            if Some(subject) == first && holder.is_some_and(|holder| self.awaits_step(holder)) {
                 continue;
             }
             for index in 0..self.subject(subject).lines.len() {
@@ -532,9 +532,8 @@ impl Watch {
 
     /// True if the holder is down and probes in step with its newest one have not answered yet. One more probe of it would
     /// ask for fresher evidence than what is about to come, and so for ever where an answer takes longer than an interval.
-    /// What began in step has ended after a timeout; later probes are not waited for, or what tells against the holder
-    /// would become too old.
-    fn awaits_step(&self, holder: usize, now: Instant) -> bool {
+    /// Later ones are not waited for, or what tells against the holder would become too old.
+    fn awaits_step(&self, holder: usize) -> bool {
         let watched = &self.nodes[holder];
         let Some(newest) = watched.deciding().filter_map(|line| line.track.latest_start()).max() else {
             return false;
@@ -542,9 +541,7 @@ impl Watch {
         let others =
             self.nodes.iter().enumerate().filter(|(node, other)| *node != holder && other.health != Health::Unhealthy);
         let mut in_step = others.map(|(_, other)| other).chain([&self.address]).flat_map(Watched::deciding);
-        let timeout = watched.deciding().map(|line| line.track.timeout()).max().unwrap_or_default();
-        let waits = watched.health == Health::Unhealthy && now < newest + timeout;
-        waits && in_step.any(|line| line.track.outstanding_since(newest))
+        watched.health == Health::Unhealthy && in_step.any(|line| line.track.outstanding_in_step(newest))
     }
 
     /// When the holder's newest probe began, if the others shall have one that began no earlier.

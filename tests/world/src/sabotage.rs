@@ -77,8 +77,8 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "a dead holder is probed on while evidence as fresh as its last failure is on its way",
         "watch.rs",
-        "waits && in_step.any(",
-        "false && waits && in_step.any(",
+        "watched.health == Health::Unhealthy && in_step.any(",
+        "false && in_step.any(",
     ),
     sabotage(
         "rule 1: an older answer of a candidate is good enough",
@@ -355,8 +355,8 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "a dead holder is not probed until nothing is under way, and what tells against it becomes too old",
         "watch.rs",
-        "watched.health == Health::Unhealthy && now < newest + timeout",
-        "watched.health == Health::Unhealthy && timeout > Duration::ZERO",
+        "in_step.any(|line| line.track.outstanding_in_step(newest))",
+        "in_step.any(|line| line.track.outstanding_since(newest))",
     ),
     sabotage(
         "rule 5: a failover needs no witnesses",
