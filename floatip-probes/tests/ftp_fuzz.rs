@@ -2,18 +2,24 @@
 #![allow(clippy::disallowed_methods, reason = "a test is outside the monitor, with a clock of its own")]
 
 use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use floatip_core::{HealthProbe, Host, NodeId, Target, Verdict, Via};
-use floatip_probes::{Canary, DataMode, FtpProbe, ListPath, Secret};
+use floatip_probes::{Canary, DataMode, FtpProbe, ListPath, Secret, TlsMode, TlsSettings};
 use ports::listener;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 mod ports;
 
@@ -86,39 +92,120 @@ fn dialogue() -> impl Strategy<Value = (Vec<Turn>, Turn)> {
     (vec(turn(), 0..14), turn())
 }
 
-/// Which check is made of them.
-fn probes() -> Vec<FtpProbe> {
+/// How a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guise {
+    Plain,
+    /// By TLS from the first byte on.
+    Implicit,
+    /// By TLS from `AUTH TLS` on.
+    Explicit,
+}
+
+/// A certificate for loopback, and what trusts it.
+static IDENTITY: LazyLock<(TlsAcceptor, TlsSettings)> = LazyLock::new(|| {
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let config = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let config = config.with_single_cert(vec![certified.cert.der().clone()], key).unwrap();
+    let pin = Sha256::digest(certified.cert.der());
+    let pin: String = pin.iter().map(|byte| format!("{byte:02x}")).collect();
+    (TlsAcceptor::from(Arc::new(config)), TlsSettings::new().pin(pin.parse().unwrap()))
+});
+
+/// Which check is made of which servers.
+fn probes() -> Vec<(FtpProbe, Guise)> {
     let login = FtpProbe::new("monitor", Secret::new(SECRET)).unwrap();
     let transfers = |mode| {
         let canary = Canary::new("canary.txt").unwrap();
         login.clone().mode(mode).list(ListPath::login_directory()).retrieve(canary).store(ListPath::login_directory())
     };
-    vec![login.clone(), transfers(DataMode::Passive), transfers(DataMode::Epsv)]
+    let by_tls = |mode| transfers(DataMode::Passive).tls(mode, &IDENTITY.1).unwrap();
+    vec![
+        (login.clone(), Guise::Plain),
+        (transfers(DataMode::Passive), Guise::Plain),
+        (transfers(DataMode::Epsv), Guise::Plain),
+        (transfers(DataMode::Active), Guise::Plain),
+        (by_tls(TlsMode::Implicit), Guise::Implicit),
+        (by_tls(TlsMode::Explicit), Guise::Explicit),
+    ]
 }
 
+/// The bytes of a connection, in clear text or by TLS.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
 /// A server that takes these turns with its first client.
-async fn server(turns: Vec<Turn>, data: Turn) -> (SocketAddr, JoinHandle<()>) {
+async fn server(guise: Guise, turns: Vec<Turn>, data: Turn) -> (SocketAddr, JoinHandle<()>) {
     let (control, address) = listener().await;
     let played = tokio::spawn(async move {
         let (data_listener, data_address) = listener().await;
         let (stream, _) = control.accept().await.unwrap();
-        let serving = tokio::spawn(serve_data(data_listener, data));
-        let mut stream = BufReader::new(stream);
+        let serving = tokio::spawn(serve_data(data_listener, guise, data.clone()));
         let mut turns = turns.into_iter();
-        let mut next = Some("CONNECT".to_owned());
-        while let Some(line) = next {
-            let fair = fair(&line, data_address);
-            if !take(&mut stream, turns.next().unwrap_or(Turn::Fair), &fair).await {
-                break;
-            }
-            next = hear(&mut stream).await;
-        }
+        play(guise, stream, &mut turns, data, data_address).await;
         serving.abort();
     });
     (address, played)
 }
 
-async fn hear(stream: &mut BufReader<TcpStream>) -> Option<String> {
+async fn play(
+    guise: Guise,
+    mut stream: TcpStream,
+    turns: &mut impl Iterator<Item = Turn>,
+    data: Turn,
+    data_address: SocketAddr,
+) {
+    let mut stream: BufReader<Box<dyn Stream>> = if guise == Guise::Implicit {
+        match turns.next().unwrap_or(Turn::Fair) {
+            // What comes instead of a handshake.
+            turn @ (Turn::Raw(_) | Turn::Silent | Turn::Closed | Turn::Endless(_)) => {
+                if take(&mut stream, turn, "").await {
+                    hear(&mut BufReader::new(Box::new(stream))).await;
+                }
+                return;
+            }
+            Turn::Fair | Turn::Worded(_) | Turn::Coded(..) | Turn::Dribbled | Turn::Chatty(_) => {
+                match IDENTITY.0.accept(stream).await {
+                    Ok(stream) => BufReader::new(Box::new(stream)),
+                    Err(_) => return,
+                }
+            }
+        }
+    } else {
+        BufReader::new(Box::new(stream))
+    };
+    let mut active = None;
+    let mut next = Some("CONNECT".to_owned());
+    while let Some(line) = next {
+        let fair = fair(&line, data_address);
+        let turn = turns.next().unwrap_or(Turn::Fair);
+        let secures = line.starts_with("AUTH") && matches!(turn, Turn::Fair | Turn::Dribbled);
+        if !take(&mut stream, turn, &fair).await {
+            return;
+        }
+        if secures {
+            // The client begins the handshake, so nothing of it was read ahead.
+            match IDENTITY.0.accept(stream.into_inner()).await {
+                Ok(secured) => stream = BufReader::new(Box::new(secured)),
+                Err(_) => return,
+            }
+        }
+        if let Some(bytes) = line.strip_prefix("PORT ") {
+            let bytes: Vec<u16> = bytes.split(',').skip(4).flat_map(str::parse).collect();
+            active = Some(256 * bytes[0] + bytes[1]);
+        } else if let ("LIST" | "RETR" | "STOR", Some(port)) =
+            (line.split(' ').next().unwrap_or_default(), active.take())
+            && let Ok(stream) = TcpStream::connect(("127.0.0.1", port)).await
+        {
+            tokio::spawn(transfer(stream, guise, data.clone()));
+        }
+        next = hear(&mut stream).await;
+    }
+}
+
+async fn hear(stream: &mut BufReader<Box<dyn Stream>>) -> Option<String> {
     let mut line = String::new();
     let read = stream.read_line(&mut line).await.ok()?;
     (read > 0).then(|| line.trim_end().to_owned())
@@ -133,6 +220,7 @@ fn fair(line: &str, data: SocketAddr) -> String {
         "PASS" => "230 welcome\r\n".to_owned(),
         "PASV" => format!("227 Entering Passive Mode (127,0,0,1,{high},{low}).\r\n"),
         "EPSV" => format!("229 Entering Extended Passive Mode (|||{}|)\r\n", data.port()),
+        "AUTH" => "234 so be it\r\n".to_owned(),
         "LIST" | "RETR" | "STOR" => "150 here it comes\r\n226 done\r\n".to_owned(),
         "SIZE" => format!("213 {}\r\n", FILE.len()),
         "DELE" => "250 gone\r\n".to_owned(),
@@ -170,13 +258,27 @@ async fn take<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, turn: Turn, fai
     sent.is_ok()
 }
 
-async fn serve_data(listener: TcpListener, turn: Turn) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let silent = matches!(turn, Turn::Silent);
-        take(&mut stream, turn.clone(), FILE).await;
-        if silent {
-            hear(&mut BufReader::new(stream)).await;
-        }
+async fn serve_data(listener: TcpListener, guise: Guise, turn: Turn) {
+    while let Ok((stream, _)) = listener.accept().await {
+        transfer(stream, guise, turn.clone()).await;
+    }
+}
+
+async fn transfer(stream: TcpStream, guise: Guise, turn: Turn) {
+    let mut stream: Box<dyn Stream> = match (&turn, guise) {
+        // Clear text where TLS was agreed on.
+        (Turn::Raw(_), _) | (_, Guise::Plain) => Box::new(stream),
+        (_, Guise::Implicit | Guise::Explicit) => match IDENTITY.0.accept(stream).await {
+            Ok(stream) => Box::new(stream),
+            Err(_) => return,
+        },
+    };
+    let silent = matches!(turn, Turn::Silent);
+    take(&mut stream, turn, FILE).await;
+    if silent {
+        hear(&mut BufReader::new(stream)).await;
+    } else {
+        stream.shutdown().await.ok();
     }
 }
 
@@ -217,10 +319,10 @@ fn whatever_servers_send_the_probe_ends_by_its_deadline_and_tells_no_secret() {
         let verdicts = runtime.block_on(async {
             let mut checks = JoinSet::new();
             for (turns, data) in dialogues {
-                for probe in probes() {
+                for (probe, guise) in probes() {
                     let (turns, data) = (turns.clone(), data.clone());
                     checks.spawn(async move {
-                        let (address, played) = server(turns, data).await;
+                        let (address, played) = server(guise, turns, data).await;
                         let (verdict, _) = checked(&probe, address).await;
                         // The server has nobody left to talk to.
                         timeout(ALLOWANCE, played).await.expect("the connection was closed").unwrap();
@@ -240,8 +342,8 @@ fn whatever_servers_send_the_probe_ends_by_its_deadline_and_tells_no_secret() {
 
 #[tokio::test]
 async fn a_server_that_takes_every_turn_fairly_is_healthy() {
-    for probe in probes() {
-        let (address, played) = server(Vec::new(), Turn::Fair).await;
+    for (probe, guise) in probes() {
+        let (address, played) = server(guise, Vec::new(), Turn::Fair).await;
         let (verdict, _) = checked(&probe, address).await;
         assert_eq!(verdict, Verdict::healthy(), "{probe}");
         played.await.unwrap();
@@ -251,15 +353,17 @@ async fn a_server_that_takes_every_turn_fairly_is_healthy() {
 #[tokio::test]
 async fn a_server_that_never_stops_sending_ends_the_check_before_the_deadline_and_fills_no_memory() {
     let floods: [&'static [u8]; 4] = [b"x", b"220-\r\n", b"220-x", b"\xff"];
-    for flood in floods {
-        for stage in 0..5 {
+    for (flood, (probe, guise)) in
+        floods.into_iter().flat_map(|flood| probes().into_iter().map(move |one| (flood, one)))
+    {
+        // Whoever only logs in has fewer stages.
+        for stage in 0..3 {
             let mut turns = vec![Turn::Fair; stage];
             turns.push(Turn::Endless(flood));
-            let probe = probes().pop().unwrap();
-            let (address, _played) = server(turns, Turn::Fair).await;
+            let (address, _played) = server(guise, turns, Turn::Fair).await;
             let before = resident();
             let (verdict, took) = checked(&probe, address).await;
-            assert!(!verdict.is_healthy(), "{flood:?} at {stage}");
+            assert!(!verdict.is_healthy(), "{probe}: {flood:?} at {stage}");
             assert!(took < TIMEOUT + ALLOWANCE);
             if let (Some(before), Some(after)) = (before, resident()) {
                 assert!(after < before + 16 * 1024, "{flood:?} at {stage}: from {before} KiB to {after} KiB");
