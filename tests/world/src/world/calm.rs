@@ -159,6 +159,8 @@ impl World {
 
     fn is_at_rest(&self, drained: Option<usize>) -> bool {
         let Some(holder) = self.provider.holder() else { return false };
+        // An operator's move to a drained node, which had waited for the hooks, may have ended that.
+        let drained = drained.filter(|node| self.monitors.iter().any(|monitor| monitor.judge.is_drained(*node)));
         if !self.is_well(holder) || !self.provider.is_settled() || drained == Some(holder) {
             return false;
         }
