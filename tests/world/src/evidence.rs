@@ -128,6 +128,11 @@ impl Evidence {
         self.standing(settings).down && self.is_failing(now, settings)
     }
 
+    /// True if there were `rise` healthy verdicts in a row and not `fall` failures since, however old.
+    pub(crate) fn stands(&self, settings: &HealthSettings) -> bool {
+        self.standing(settings).up
+    }
+
     fn standing(&self, settings: &HealthSettings) -> Standing {
         self.verdicts.iter().fold(self.before, |standing, (_, seen)| standing.after(*seen, settings))
     }

@@ -340,7 +340,10 @@ impl Judge {
                     lines.iter_mut().filter_map(|line| line.expire(scene.clock, &scene.shape.health).then_some(()));
                 // Otherwise the engine has voided what it knew.
                 if expired.count() == 0 {
-                    lines.iter_mut().for_each(|line| line.void(scene.clock));
+                    // Witnesses that answer again void failures alone.
+                    let (health, witnessed) = (&scene.shape.health, scene.shape.quorum > 0);
+                    let void = lines.iter_mut().filter(|line| !(witnessed && line.stands(health)));
+                    void.for_each(|line| line.void(scene.clock));
                 }
             }
             EventKind::NodeWentDown { node, .. } => {
