@@ -47,9 +47,11 @@ impl HealthSettings {
         self.fast_interval * (self.fall - 1)
     }
 
-    /// The age at which a verdict no longer says anything: `interval + timeout + fall x fast_interval`.
+    /// The age at which a verdict no longer says anything: `interval + timeout + fall x fast_interval`, and with
+    /// `timeout` for `interval` where that is longer, because then a probe may begin as late as that after the one before:
+    /// at most `fall` are under way at once. What is known must last until the next verdict can be there.
     pub fn verdict_lifetime(&self) -> Duration {
-        self.interval + self.timeout + self.fast_interval * self.fall
+        self.interval.max(self.timeout) + self.timeout + self.fast_interval * self.fall
     }
 
     /// Names the first setting that cannot work, if there is one.
@@ -81,5 +83,14 @@ mod tests {
             HealthSettings { interval: ms(1000), fast_interval: ms(250), timeout: ms(500), fall: 3, rise: 2 };
         assert_eq!(settings.worst_case_detection(), ms(2000));
         assert_eq!(settings.shortest_outage(), ms(500));
+        assert_eq!(settings.verdict_lifetime(), ms(2250));
+    }
+
+    #[test]
+    fn a_verdict_outlives_the_next_probe_that_could_begin_only_when_this_one_had_timed_out() {
+        let ms = Duration::from_millis;
+        let settings =
+            HealthSettings { interval: ms(700), fast_interval: ms(350), timeout: ms(1190), fall: 1, rise: 2 };
+        assert_eq!(settings.verdict_lifetime(), ms(1190 + 1190 + 350));
     }
 }

@@ -1,5 +1,6 @@
 //! One move of an engine alone, without driver or clock: the finer points of requests, tokens, leases and budget.
 
+mod hanging;
 mod split;
 
 use super::*;
