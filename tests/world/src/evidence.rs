@@ -46,6 +46,8 @@ pub(crate) struct Evidence {
     /// What those amount to that are kept no longer.
     before: Standing,
     void: Option<Instant>,
+    /// Failures of probes begun before this may be the monitor's own, and do not count if the monitor says so.
+    forgiven: Option<Instant>,
 }
 
 impl Evidence {
@@ -68,6 +70,17 @@ impl Evidence {
         self.verdicts.clear();
         self.before = Standing::default();
         self.void = Some(now);
+    }
+
+    /// The monitor's own network works again: the failures seen before may have been void.
+    pub(crate) fn forgive(&mut self, now: Instant) {
+        self.forgiven = Some(now);
+    }
+
+    /// The verdicts that count even if failures were forgiven.
+    fn beyond_doubt(&self) -> impl DoubleEndedIterator<Item = Seen> + '_ {
+        let counts = |at: Instant, seen: Seen| seen == Seen::Healthy || self.forgiven.is_none_or(|before| at >= before);
+        self.verdicts.iter().filter(move |(at, seen)| counts(*at, *seen)).map(|(_, seen)| *seen)
     }
 
     /// What is known to be up or down, and has become too old, is known no more. True if that is so.
@@ -105,9 +118,9 @@ impl Evidence {
 
     /// True if it is down beyond doubt: `fall` failures in a row or a conclusive one, and not too old.
     pub(crate) fn is_down(&self, now: Instant, settings: &HealthSettings) -> bool {
-        let row = self.row();
-        let conclusive = self.verdicts.iter().rev().take(row).any(|(_, seen)| *seen == Seen::Conclusive);
-        (row >= settings.fall as usize || conclusive) && self.is_recent(now, settings)
+        let row = || self.beyond_doubt().rev().take_while(|seen| *seen != Seen::Healthy);
+        let conclusive = row().any(|seen| seen == Seen::Conclusive);
+        (row().count() >= settings.fall as usize || conclusive) && self.is_recent(now, settings)
     }
 
     /// True if it is up beyond doubt: nothing but `rise` healthy verdicts or more, and not too old.
@@ -117,10 +130,11 @@ impl Evidence {
         healthy >= settings.rise as usize && self.is_recent(now, settings)
     }
 
-    /// True if it may be up: there were `rise` healthy verdicts in a row and not `fall` failures since, and the newest is
-    /// not too old.
+    /// True if it may be up: there were `rise` healthy verdicts in a row and not `fall` failures since that count, and the
+    /// newest is not too old.
     pub(crate) fn may_be_up(&self, now: Instant, settings: &HealthSettings) -> bool {
-        self.standing(settings).up && self.is_recent(now, settings)
+        let forgiving = || self.beyond_doubt().fold(self.before, |standing, seen| standing.after(seen, settings));
+        (self.standing(settings).up || forgiving().up) && self.is_recent(now, settings)
     }
 
     /// True if it fails, and has been down without `rise` healthy verdicts in a row since.

@@ -7,7 +7,7 @@ mod requests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use floatip_core::engine::{CallId, ProbeId};
+use floatip_core::engine::{CallId, CommandId, ProbeId};
 use floatip_core::{Accepted, Cause, EventKind, MoveError, MoveId, NodeId, Placement, Step, Token, Verdict, Via};
 
 use crate::evidence::{Evidence, Seen};
@@ -106,8 +106,11 @@ pub(crate) struct Judge {
     stopping: bool,
     /// The service has answered through the address.
     served: bool,
-    /// The next switchover is an operator's who insists.
-    forces: bool,
+    /// The switchovers that were asked for and have not been answered, and whether the operator insists. A later one that
+    /// is refused takes nothing from an earlier one that waits for the hooks.
+    orders: BTreeMap<CommandId, bool>,
+    /// So many witnesses have failed that the monitor may take itself for cut off.
+    doubts: bool,
     last_end: Option<Duration>,
     up: Vec<bool>,
     /// When each node went down that had been up.
@@ -145,7 +148,8 @@ impl Judge {
             superseded: Vec::new(),
             stopping: false,
             served: false,
-            forces: false,
+            orders: BTreeMap::new(),
+            doubts: false,
             last_end: None,
             up: vec![false; shape.nodes],
             downs: vec![Vec::new(); shape.nodes],
@@ -243,6 +247,7 @@ impl Judge {
     pub(crate) fn clock_jump(&mut self, clock: Instant) {
         self.evidence.iter_mut().flatten().chain(&mut self.witnesses).for_each(|line| line.void(clock));
         self.suspicion = false;
+        self.doubts = false;
         self.consent.take_if(|consent| !consent.is_awaited_by_an_operator());
     }
 
@@ -312,8 +317,13 @@ impl Judge {
         self.brakes.drained[node]
     }
 
-    pub(crate) fn ordered_to_move(&mut self, force: bool) {
-        self.forces = force;
+    pub(crate) fn ordered_to_move(&mut self, command: CommandId, force: bool) {
+        self.orders.insert(command, force);
+    }
+
+    /// The monitor has answered a command.
+    pub(crate) fn answered(&mut self, command: CommandId) {
+        self.orders.remove(&command);
     }
 
     pub(crate) fn told_to_stop(&mut self) {

@@ -6,7 +6,7 @@ use floatip_core::engine::CallId;
 use floatip_core::{Cause, HookResult, Verdict};
 
 use super::{Judge, Scene};
-use crate::evidence::Seen;
+use crate::evidence::{Evidence, Seen};
 
 /// For how long a consent is good.
 const GOOD_FOR: Duration = Duration::from_secs(5);
@@ -35,7 +35,21 @@ impl Judge {
     /// A verdict about a witness was given to the monitor.
     pub(crate) fn witness(&mut self, scene: Scene<'_>, witness: usize, started: Instant, verdict: &Verdict) {
         let seen = if verdict.is_healthy() { Seen::Healthy } else { Seen::Failed };
-        self.witnesses[witness].note(scene.clock, started, seen, &scene.shape.witness_health());
+        let (health, subject) = (scene.shape.witness_health(), scene.shape.nodes + 1 + witness);
+        self.witnesses[witness].note(scene.clock, started, seen, &health);
+        let late =
+            |(of, at): &(usize, Instant)| *of == subject && *at < started && scene.clock >= *at + health.fast_interval;
+        let lost = seen == Seen::Healthy && self.under_way.values().any(late);
+        let failing = self.witnesses.iter().enumerate().filter(|(n, line)| line.row() > 0 || lost && *n == witness);
+        self.doubts |= self.witnesses.len() - failing.count() < scene.shape.quorum;
+        let answers = |line: &&Evidence| line.row() == 0 && line.may_be_up(scene.clock, &health);
+        // The engine takes itself for cut off before it says so, if it ever says so: no event tells when the failures of
+        // that time are void. So they are forgiven only where one asks whether a node may be up or must be down; a failover
+        // is held against what was seen in full.
+        if self.doubts && self.witnesses.iter().filter(answers).count() >= scene.shape.quorum {
+            self.doubts = false;
+            self.evidence.iter_mut().flatten().for_each(|line| line.forgive(scene.clock));
+        }
     }
 
     /// A move of this cause needs witnesses: of a failover, in probes begun no earlier than the holder's newest failure.

@@ -15,7 +15,8 @@ impl Judge {
             let before = moving.id;
             self.breaks(|| format!("move {id} starts while move {before} is in flight"));
         }
-        let forced = cause == Cause::Switchover && std::mem::take(&mut self.forces);
+        // Of the orders that are open, the newest: the engine refuses every other before it begins a move.
+        let forced = cause == Cause::Switchover && self.orders.values().next_back().is_some_and(|insists| *insists);
         let planned = matches!(cause, Cause::Switchover | Cause::Drain);
         if self.is_paused(scene.now) && !forced {
             self.breaks(|| format!("a {cause:?} starts although it is paused"));

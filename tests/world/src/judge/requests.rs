@@ -116,9 +116,7 @@ impl Judge {
         let other = (0..scene.shape.nodes).find(|node| {
             *node != to && Some(*node) != from && is_up(*node) && !self.unready[*node] && !self.brakes.drained[*node]
         });
-        // What is void once witnesses answer again is not told of a node that has not been down.
-        let known = scene.shape.quorum == 0;
-        if let (true, true, false, true, Some(other)) = (known, first, forced, is_down(to), other) {
+        if let (true, false, true, Some(other)) = (first, forced, is_down(to), other) {
             self.breaks(|| {
                 format!("rule 7: the address goes to node {to}, which is down, although node {other} is up")
             });

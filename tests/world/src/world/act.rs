@@ -31,6 +31,7 @@ impl World {
                 let subject = self.nodes.len() + 1 + witness;
                 self.trace.mark([self.now.as_nanos() as u64, id, subject as u64, 7]);
                 self.monitors[monitor].probes.insert(id, (subject, 0));
+                self.monitors[monitor].judge.begun(id, subject, at);
                 let (after, result) = self.probe_witness(monitor, witness);
                 let life = self.monitors[monitor].life;
                 let input = Input::Verdict { probe: id, started: at, result: Ok(result) };
@@ -56,6 +57,7 @@ impl World {
             Action::Ready { call, node, .. } => self.ask_ready(monitor, call, number(&node)),
             Action::Answer { command, result } => {
                 self.tell(format_args!("m{monitor}: answer {command}: {result:?}"));
+                self.monitors[monitor].judge.answered(command);
                 let asked = &mut self.monitors[monitor].asked;
                 match asked.iter().position(|open| *open == command) {
                     Some(open) => drop(asked.swap_remove(open)),
@@ -283,7 +285,7 @@ impl World {
             Command::Acknowledge => judge.acknowledged(),
             Command::Drain { node } => judge.drained(number(node), true),
             Command::Undrain { node } => judge.drained(number(node), false),
-            Command::Switchover(switchover) => judge.ordered_to_move(switchover.force),
+            Command::Switchover(switchover) => judge.ordered_to_move(id, switchover.force),
             _ => {}
         }
         self.monitors[monitor].asked.push(id);
