@@ -50,8 +50,8 @@ fn hunt(place: &Path) -> Result<(String, String), String> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
         .args(["run", "--quiet", "-p", "floatip-world", "--example", "hunt", "--", SCENARIOS])
         .current_dir(place)
-        // The dependencies have been compiled there.
-        .env("CARGO_TARGET_DIR", place.join(".."))
+        // Not ours: cargo would take what was built of the copy for what is built of the original, sabotage and all.
+        .env("CARGO_TARGET_DIR", place.join("target"))
         .output()
         .map_err(|error| format!("cargo could not be run: {error}"))?;
     if !output.status.success() {
