@@ -249,6 +249,9 @@ impl Judge {
         self.suspicion = false;
         self.doubts = false;
         self.consent.take_if(|consent| !consent.is_awaited_by_an_operator());
+        if let Some(consent) = &mut self.consent {
+            consent.wake(clock);
+        }
     }
 
     /// A reading was given to the monitor that it had asked for at `asked`.
@@ -350,10 +353,15 @@ impl Judge {
                     lines.iter_mut().filter_map(|line| line.expire(scene.clock, &scene.shape.health).then_some(()));
                 // Otherwise the engine has voided what it knew.
                 if expired.count() == 0 {
-                    // Witnesses that answer again void failures alone.
+                    // Witnesses that answer again void failures alone; failures are void either way.
                     let (health, witnessed) = (&scene.shape.health, scene.shape.quorum > 0);
-                    let void = lines.iter_mut().filter(|line| !(witnessed && line.stands(health)));
-                    void.for_each(|line| line.void(scene.clock));
+                    for line in lines {
+                        if witnessed && line.stands(health) {
+                            line.forgive(scene.clock);
+                        } else {
+                            line.void(scene.clock);
+                        }
+                    }
                 }
             }
             EventKind::NodeWentDown { node, .. } => {

@@ -21,6 +21,8 @@ pub(super) struct Consent {
     cause: Cause,
     to: usize,
     asked: Instant,
+    /// When the monitor woke from its last standstill: only then can it notice a silence that lasted too long meanwhile.
+    woke: Option<Instant>,
     /// What they said, and when.
     answer: Option<(HookResult, Instant)>,
 }
@@ -28,6 +30,10 @@ pub(super) struct Consent {
 impl Consent {
     pub(super) fn is_awaited_by_an_operator(&self) -> bool {
         self.cause == Cause::Switchover
+    }
+
+    pub(super) fn wake(&mut self, now: Instant) {
+        self.woke = Some(now);
     }
 }
 
@@ -70,7 +76,7 @@ impl Judge {
         if self.moving.is_some() {
             self.breaks(|| format!("the hooks are asked about a {cause:?} while a move is in flight"));
         }
-        self.consent = Some(Consent { call, cause, to, asked: scene.clock, answer: None });
+        self.consent = Some(Consent { call, cause, to, asked: scene.clock, woke: None, answer: None });
     }
 
     /// The hooks' answer was given to the monitor.
@@ -83,7 +89,7 @@ impl Judge {
     /// A move needs the hooks' consent; an unplanned one is held by their word alone, not by their silence.
     pub(super) fn judge_consent(&mut self, scene: Scene<'_>, cause: Cause, to: usize, forced: bool) {
         let Some(bound) = scene.shape.pre_move else { return };
-        let Some(Consent { asked, answer, .. }) =
+        let Some(Consent { asked, woke, answer, .. }) =
             self.consent.take().filter(|consent| (consent.cause, consent.to) == (cause, to))
         else {
             return self.breaks(|| format!("a {cause:?} to node {to} starts, of which no hook was asked"));
@@ -96,7 +102,10 @@ impl Judge {
             Some((_, at)) if at >= asked + patience => (unplanned || forced, at),
             Some((HookResult::Vetoed, at)) => (forced, at),
             Some((HookResult::Failed | HookResult::TimedOut, at)) => (unplanned || forced, at),
-            None => (scene.clock >= asked + patience && (unplanned || forced), asked + patience),
+            None => {
+                let given_up = asked + patience;
+                (scene.clock >= given_up && (unplanned || forced), woke.map_or(given_up, |woke| woke.max(given_up)))
+            }
         };
         if !allowed {
             self.breaks(|| format!("a {cause:?} to node {to} starts, which the hooks have not allowed: {answer:?}"));
