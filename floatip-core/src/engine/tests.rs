@@ -350,6 +350,31 @@ fn the_token_of_an_accepted_release_shows_stale_readings_once_the_address_was_fr
 }
 
 #[test]
+fn whoever_was_given_the_address_anew_is_not_robbed_by_a_move_that_had_to_choose_another_target() {
+    let mut bench = Bench::of(false, &["a", "b", "c"]);
+    bench.engine.settings.movers[0] = Capabilities::new(Strategy::Overwrite);
+    bench.engine.settings.policy.verify = Verify::Require;
+    bench.sick = Some("neither");
+    bench.run(10 * S);
+    bench.switch_by(false);
+    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
+    bench.placement = held("b", "2");
+    bench.mute = true;
+    bench.run(100 * MS + bench.engine.settings.policy.verify_timeout - MS);
+    bench.now += MS;
+    bench.engine.handle_timeout(bench.now);
+    // The verification has failed, and `a` is the next target, until the placement is read.
+    bench.engine.set_impossible(bench.now, 0, 0, Some("no slot".to_owned()));
+    bench.run(S);
+    let Some((_, Action::Claim { to, .. })) = bench.requests.last() else { panic!("there is no claim") };
+    assert_eq!(*to, id("c"), "{:?}", bench.events);
+    bench.placement = held("b", "4");
+    bench.reply(Ok(Accepted::with_token(Token::generation("3"))));
+    bench.run(S);
+    assert_eq!((bench.failed(), bench.requests.len()), (Some(false), 2), "{:?}", bench.events);
+}
+
+#[test]
 fn a_forced_move_to_a_node_that_is_impossible_asks_again_only_after_pauses() {
     let mut bench = Bench::new(false);
     bench.switch();
