@@ -212,6 +212,8 @@ async fn run(arguments: &[&str]) -> Result<Vec<u8>, Failure> {
     let class = [
         ("Operation not permitted", Failure::NotPermitted as fn(BoxError) -> Failure),
         ("Cannot find device", Failure::NotThere),
+        // It left between ip's look for it and its request.
+        ("No such device", Failure::NotThere),
         ("Cannot open network namespace", Failure::NoNamespace),
         ("Invalid \"netns\" value", Failure::NoNamespace),
     ];
