@@ -1,5 +1,6 @@
 //! How many files this process may have open, and how many checks may therefore run at once.
 
+use floatip_core::Builder;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{debug, warn};
 
@@ -10,9 +11,6 @@ const OWN: u64 = 64;
 
 /// How many a check needs at most: a control and a data connection and a listener of FTP, the pipes of a program.
 const OF_A_CHECK: u64 = 4;
-
-/// How many checks run at once however many descriptors there are.
-const MOST_CHECKS: u64 = 4096;
 
 /// Raises the soft limit, which programs that use `select` need low, to the hard one, and gives back what is in force.
 pub(crate) fn raise() -> u64 {
@@ -31,10 +29,10 @@ pub(crate) fn raise() -> u64 {
 pub(crate) fn checks_at_once(limit: u64, config: &Config) -> usize {
     let kept: usize = config.floating_ips.iter().map(|ip| ip.nodes.len() * kept_sessions(ip)).sum();
     let reserved = OWN.min(limit / 2) + u64::try_from(kept).unwrap_or(u64::MAX);
-    let checks = (limit.saturating_sub(reserved) / OF_A_CHECK).clamp(1, MOST_CHECKS);
-    let checks = usize::try_from(checks).unwrap_or(1);
+    let checks = usize::try_from(limit.saturating_sub(reserved) / OF_A_CHECK).unwrap_or(usize::MAX);
+    let checks = checks.clamp(1, Builder::PROBES_AT_ONCE);
     let targets: usize = config.floating_ips.iter().map(|ip| ip.nodes.len() * ip.probes.len()).sum();
-    if checks < targets.min(MOST_CHECKS as usize) {
+    if checks < targets.min(Builder::PROBES_AT_ONCE) {
         warn!(
             limit,
             "only {checks} of {targets} checks can run at once, because this process may open few files: give it more \

@@ -28,14 +28,10 @@ impl Engine {
     /// Whether a move may be made without disturbing anybody, or has waited for that as long as it shall. If not, the
     /// node is asked again and again, and the decision is made anew with each answer.
     pub(super) fn is_idle(&mut self, now: Instant, cause: Cause, from: Option<usize>, to: usize) -> bool {
-        let planned = match cause {
-            Cause::Switchover | Cause::Drain | Cause::Failback | Cause::Restore | Cause::Reclaim => true,
-            Cause::Failover | Cause::Rescue => false,
-        };
         let bound = self.settings.policy.wait_for_idle;
-        // Whoever is down serves nobody.
+        // Whoever is down serves nobody: so no unplanned move waits.
         let waits_for = |from: &usize| self.watch.tells_idle(*from) && self.watch.health(*from) != Health::Unhealthy;
-        let Some(from) = from.filter(|from| planned && !bound.is_zero() && waits_for(from)) else { return true };
+        let Some(from) = from.filter(|from| !bound.is_zero() && waits_for(from)) else { return true };
         match &mut self.idle_wait {
             Some(wait) if wait.from == from && (wait.cause == cause || cause == Cause::Switchover) => {
                 wait.cause = cause;

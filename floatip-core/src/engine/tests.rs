@@ -1,6 +1,8 @@
 //! One move of an engine alone, without driver or clock: the finer points of requests, tokens, leases and budget.
 
+mod elsewhere;
 mod hanging;
+mod permission;
 mod split;
 
 use super::*;
@@ -350,31 +352,6 @@ fn the_token_of_an_accepted_release_shows_stale_readings_once_the_address_was_fr
 }
 
 #[test]
-fn whoever_was_given_the_address_anew_is_not_robbed_by_a_move_that_had_to_choose_another_target() {
-    let mut bench = Bench::of(false, &["a", "b", "c"]);
-    bench.engine.settings.movers[0] = Capabilities::new(Strategy::Overwrite);
-    bench.engine.settings.policy.verify = Verify::Require;
-    bench.sick = Some("neither");
-    bench.run(10 * S);
-    bench.switch_by(false);
-    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
-    bench.placement = held("b", "2");
-    bench.mute = true;
-    bench.run(100 * MS + bench.engine.settings.policy.verify_timeout - MS);
-    bench.now += MS;
-    bench.engine.handle_timeout(bench.now);
-    // The verification has failed, and `a` is the next target, until the placement is read.
-    bench.engine.set_impossible(bench.now, 0, 0, Some("no slot".to_owned()));
-    bench.run(S);
-    let Some((_, Action::Claim { to, .. })) = bench.requests.last() else { panic!("there is no claim") };
-    assert_eq!(*to, id("c"), "{:?}", bench.events);
-    bench.placement = held("b", "4");
-    bench.reply(Ok(Accepted::with_token(Token::generation("3"))));
-    bench.run(S);
-    assert_eq!((bench.failed(), bench.requests.len()), (Some(false), 2), "{:?}", bench.events);
-}
-
-#[test]
 fn a_forced_move_to_a_node_that_is_impossible_asks_again_only_after_pauses() {
     let mut bench = Bench::new(false);
     bench.switch();
@@ -523,144 +500,6 @@ fn a_probe_that_is_held_back_keeps_no_other_waiting() {
     let of_b: Vec<_> = bench.probed.iter().filter(|(_, node)| *node == id("b")).map(|(at, _)| *at).collect();
     let longest = of_b.windows(2).map(|pair| pair[1] - pair[0]).max();
     assert!(longest.is_some_and(|longest| longest <= 2 * S), "b is to be probed every 2 s: {longest:?}");
-}
-
-#[test]
-fn what_the_hooks_were_asked_before_the_monitor_stood_still_is_asked_anew() {
-    let mut bench = Bench::of(false, &["a", "b"]);
-    bench.engine.settings.pre_move = Some(S);
-    bench.sick = Some("");
-    bench.run(10 * S);
-    bench.sick = Some("a");
-    while bench.engine.permission.is_none() {
-        bench.run(10 * MS);
-    }
-    bench.engine.handle_clock_jump(bench.now, 60 * S);
-    assert!(bench.engine.permission.is_none());
-    while bench.engine.permission.is_none() {
-        bench.run(10 * MS);
-    }
-}
-
-#[test]
-fn the_veto_of_a_planned_move_delays_no_failover() {
-    let mut bench = Bench::of(false, &["a", "b"]);
-    bench.engine.settings.pre_move = Some(S);
-    bench.sick = Some("");
-    bench.run(10 * S);
-    bench.engine.handle_command(bench.now, 1, Command::Drain { node: id("a") });
-    let vetoed = |bench: &Bench| bench.events.iter().any(|event| matches!(event, EventKind::MoveVetoed { .. }));
-    for _ in 0..8 {
-        bench.run(100 * MS);
-        bench.events.clear();
-        while !vetoed(&bench) {
-            bench.run(10 * MS);
-        }
-    }
-    // By now a drain is asked about again after half a minute at the least.
-    bench.sick = Some("a");
-    bench.run(HealthSettings::default().worst_case_detection() + 1300 * MS);
-    let cause = |event: &EventKind| matches!(event, EventKind::MoveStarted { cause: Cause::Failover, .. });
-    assert!(bench.events.iter().any(cause), "{:?}", bench.events);
-}
-
-#[test]
-fn the_hooks_are_asked_once_although_a_better_node_has_come_up_meanwhile() {
-    let mut bench = Bench::of(false, &["a", "b", "c"]);
-    bench.engine.settings.pre_move = Some(S);
-    bench.sick = Some("");
-    bench.run(10 * S);
-    bench.engine.handle_command(bench.now, 1, Command::Drain { node: id("b") });
-    bench.sick = Some("a");
-    while bench.engine.permission.is_none() {
-        bench.run(10 * MS);
-    }
-    bench.engine.handle_command(bench.now, 2, Command::Undrain { node: id("b") });
-    // Nobody answers, which holds an unplanned move no longer than for the hooks' bound.
-    bench.run(1300 * MS);
-    let started = |event: &EventKind| matches!(event, EventKind::MoveStarted { to, .. } if *to == id("c"));
-    assert!(bench.events.iter().any(started), "{:?}", bench.events);
-}
-
-/// A switchover to b that has landed just before a sweep, and is verified when that has shown the address on a again.
-fn in_doubt() -> Bench {
-    let mut bench = Bench::new(false);
-    bench.engine.settings.policy.verify = Verify::Require;
-    bench.sick = Some("");
-    bench.run(8500 * MS);
-    bench.switch();
-    bench.reply(Ok(Accepted::without_token()));
-    bench.placement = Placement::Free;
-    bench.run(100 * MS);
-    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
-    bench.mute = true;
-    bench.placement = held("b", "2");
-    bench.run(100 * MS);
-    bench.placement = held("a", "3");
-    bench.run(500 * MS);
-    assert_eq!(bench.engine.status(bench.now).holder, Some(id("a")));
-    bench.mute = false;
-    bench.run(S);
-    bench
-}
-
-#[test]
-fn an_answer_through_the_address_is_no_proof_while_the_newest_reading_shows_it_elsewhere() {
-    for (placement, done) in [(held("b", "4"), true), (held("a", "3"), false), (Placement::Free, false)] {
-        let mut bench = in_doubt();
-        assert_eq!((bench.answers.len(), bench.failed()), (0, None));
-        bench.placement = placement;
-        bench.run(5 * S);
-        assert_eq!(matches!(bench.answers[..], [Ok(Done::Moved(_))]), done, "{:?}", bench.answers);
-    }
-}
-
-/// A failover from a, whose claim for b hangs on its way until c is tried instead.
-fn given_up_for_c() -> Bench {
-    let mut bench = Bench::of(false, &["a", "b", "c"]);
-    bench.sick = Some("");
-    bench.run(10 * S);
-    bench.sick = Some("a");
-    while bench.requests.is_empty() {
-        bench.run(10 * MS);
-    }
-    bench.reply(Ok(Accepted::without_token()));
-    bench.placement = Placement::Free;
-    bench.run(S);
-    bench.placement = Placement::Transition { from: None, to: Some(id("b")), token: Token::generation("2") };
-    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
-    while !bench.events.iter().any(|event| matches!(event, EventKind::MoveRetargeted { .. })) {
-        bench.run(10 * MS);
-    }
-    // What hangs is to be taken back by force, and has ended by itself when that arrives.
-    let last = bench.requests.last();
-    assert!(matches!(last, Some((_, Action::Release { mode: ReleaseMode::Forced, .. }))), "{last:?}");
-    bench.placement = held("b", "2");
-    bench
-}
-
-#[test]
-fn an_address_that_arrives_on_a_healthy_node_after_its_claim_was_given_up_has_landed_there() {
-    let mut bench = given_up_for_c();
-    let requests = bench.requests.len();
-    bench.reply(Err(conflict()));
-    bench.run(60 * S);
-    assert_eq!(bench.requests.len(), requests, "nothing is taken from b: {:?}", bench.requests);
-    let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(receipt) if receipt.to == id("b"));
-    assert!(bench.events.iter().any(landed), "{:?}", bench.events);
-}
-
-#[test]
-fn an_address_that_arrives_late_on_a_node_that_has_died_is_taken_on_from_there() {
-    let mut bench = given_up_for_c();
-    bench.sick = Some("b");
-    bench.run(10 * S);
-    bench.reply(Err(conflict()));
-    bench.run(60 * S);
-    let last = bench.requests.last();
-    assert!(matches!(last, Some((_, Action::Release { seen, .. })) if *seen == held("b", "2")), "{last:?}");
-    let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(_));
-    assert!(!bench.events.iter().any(landed), "it is the same move: {:?}", bench.events);
 }
 
 #[test]

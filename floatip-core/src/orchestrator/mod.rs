@@ -33,9 +33,6 @@ const EVENT_BACKLOG: usize = 1024;
 /// How many commands may wait for the owner loop.
 const COMMAND_BACKLOG: usize = 64;
 
-/// How many probes run at once if nobody says.
-const PROBES_AT_ONCE: usize = 4096;
-
 /// What was set up cannot work. Nothing was started.
 #[derive(Debug, thiserror::Error)]
 #[error("{floating_ip}: {reason}")]
@@ -60,6 +57,9 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// How many probes run at once if nobody says.
+    pub const PROBES_AT_ONCE: usize = 4096;
+
     /// Adds a floating IP.
     #[must_use]
     pub fn floating_ip(mut self, setup: Setup) -> Self {
@@ -98,7 +98,8 @@ impl Builder {
     }
 
     /// Sets how many probes may run at once, so that they never take more descriptors than the process may have; more wait
-    /// for their turn, and count as begun when it comes. At least 1; zero is taken for that. Default: 4096.
+    /// for their turn, and count as begun when it comes. At least 1; zero is taken for that. Default:
+    /// [`PROBES_AT_ONCE`](Self::PROBES_AT_ONCE).
     #[must_use]
     pub fn probes_at_once(mut self, probes: usize) -> Self {
         self.probes_at_once = probes.clamp(1, Semaphore::MAX_PERMITS);
@@ -237,7 +238,7 @@ impl Orchestrator {
             state_dir: None,
             witnesses: Vec::new(),
             witness_quorum: None,
-            probes_at_once: PROBES_AT_ONCE,
+            probes_at_once: Builder::PROBES_AT_ONCE,
             seed,
         }
     }

@@ -56,8 +56,9 @@ impl Engine {
             Some(next) => {
                 self.retarget(now, next, why);
                 if let Some(moving) = &mut self.moving {
-                    moving.source = hanging.or(moving.source);
-                    moving.late = hanging.or(moving.late);
+                    if hanging.is_some() {
+                        (moving.source, moving.source_token, moving.late) = (hanging, None, hanging);
+                    }
                     moving.wait_from = now;
                     moving.next_read = now;
                 }
@@ -66,12 +67,13 @@ impl Engine {
         }
     }
 
+    /// The move goes to another node. It still takes the address from whom the newest reading showed, under the token of that
+    /// assignment: if that changes, the race is lost.
     pub(super) fn retarget(&mut self, now: Instant, to: usize, why: &'static str) {
         let Some(moving) = &mut self.moving else { return };
         let (id, from) = (moving.id, moving.to);
         moving.to = to;
         moving.sent = None;
-        moving.source_token = None;
         moving.forced_since = None;
         moving.attempts = 0;
         moving.retry_at = None;

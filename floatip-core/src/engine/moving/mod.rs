@@ -546,12 +546,7 @@ impl Engine {
         match best {
             Some(node) if node == moving.to => true,
             Some(node) => {
-                // It is still taken from whom the newest reading shows: if that changes, the race is lost.
-                let source_token = moving.source_token.clone();
                 self.retarget(now, node, "the target is no longer fit to receive the address");
-                if let Some(moving) = &mut self.moving {
-                    moving.source_token = source_token;
-                }
                 true
             }
             None => {

@@ -11,12 +11,11 @@ impl Engine {
     /// takes too long; then the address lands there as it is, and the rest is repaired in the background.
     pub(super) fn gather(&mut self, now: Instant, seen: Placement) {
         let Placement::Split { parts, token } = &seen else { return };
-        let Some(moving) = &mut self.moving else { return };
-        let to = moving.to;
-        let node = &self.settings.nodes[to].id;
-        if !parts.iter().any(|part| part.node.as_ref() == Some(node)) {
+        let Some(to) = self.moving.as_ref().map(|moving| moving.to) else { return };
+        if !self.has_part(parts, to) {
             return self.put(now, seen);
         }
+        let Some(moving) = &mut self.moving else { return };
         let asked = moving.sent.is_some() || moving.attempts > 0;
         if !asked && moving.stuck.is_none() {
             moving.wait_from = now;

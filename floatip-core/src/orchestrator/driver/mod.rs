@@ -1,5 +1,9 @@
 //! The owner loop: one task owns every engine; probes and calls run in spawned tasks and bring their results here.
 
+mod saving;
+mod slot;
+mod task;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::future::Future;
@@ -7,7 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
 use tracing::{Instrument, Span};
@@ -15,23 +19,19 @@ use tracing::{Instrument, Span};
 use super::Orchestrator;
 use super::clock::{Stall, now, wall};
 use super::handle::Ask;
-use super::history_file::HistoryFile;
 use super::hooks::{self, Called, Told};
 use super::shared_probe::{Asker, Key, SharedProbes};
-use super::state_file::StateFile;
-use crate::command::{CommandError, Done};
-use crate::durable::Durable;
-use crate::engine::{Action, CallId, CheckSettings, CommandId, Engine, Settings, WitnessSettings};
+use crate::command::CommandError;
+use crate::engine::{Action, CommandId};
 use crate::event::{Event, EventKind};
-use crate::history::History;
-use crate::hook::Occasion;
-use crate::lease::{Grant, LeaseError};
-use crate::mover::{Accepted, AddressMover, MoveError, Placement, Readiness};
+use crate::lease::LeaseError;
+use crate::mover::{AddressMover, MoveError};
 use crate::node::{Host, NodeId};
-use crate::probe::{HealthProbe, ProbeError, Reason, Target, Verdict, Via};
-use crate::setup::Setup;
+use crate::probe::{HealthProbe, Reason, Target, Verdict, Via};
 use crate::urgency::Urgency;
 use crate::witness::Witness;
+use slot::{Common, Slot};
+use task::{Output, Purpose, unknown};
 
 /// How many questions for readiness run at once. They come from all nodes together, never in a hurry, and each may keep a
 /// connection to the provider, whose descriptors probes need.
@@ -55,33 +55,6 @@ const LEASE_RETRY: Duration = Duration::from_secs(1);
 /// How long the lease store may take to answer.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a spawned task brings back.
-#[derive(Debug)]
-enum Output {
-    Probe { started: Instant, result: Result<Verdict, ProbeError> },
-    Reading { slot: usize, call: CallId, reading: Result<Placement, MoveError> },
-    Reply { slot: usize, call: CallId, reply: Result<Accepted, MoveError> },
-    Readiness { slot: usize, call: CallId, answer: Result<Readiness, MoveError> },
-    Lease { slot: usize, asked: Instant, grant: Result<Option<Grant>, LeaseError> },
-    Saved { slot: usize, error: Option<String> },
-    HistorySaved { slot: usize, error: Option<String> },
-    Asked { slot: usize, call: CallId, called: Vec<Called> },
-    Told { slot: usize, hook: usize, called: Option<Called> },
-}
-
-/// What a task was for, in case it panics and brings nothing back.
-#[derive(Debug, Clone, Copy)]
-enum Purpose {
-    Locate { slot: usize, call: CallId },
-    Request { slot: usize, call: CallId },
-    Ready { slot: usize, call: CallId },
-    Lease { slot: usize },
-    Save { slot: usize },
-    SaveHistory { slot: usize },
-    Ask { slot: usize, call: CallId },
-    Tell { slot: usize, hook: usize },
-}
-
 /// What ended the loop's sleep.
 #[derive(Debug)]
 enum Woken {
@@ -89,26 +62,6 @@ enum Woken {
     Timer,
     Ask(Ask),
     Ended(Result<(Id, Output), JoinError>),
-}
-
-/// One floating IP.
-#[derive(Debug)]
-struct Slot {
-    setup: Setup,
-    engine: Engine,
-    state: Option<StateFile>,
-    saving: bool,
-    unsaved: Option<Durable>,
-    save_failed: bool,
-    due: Option<Instant>,
-    waiting: HashMap<CommandId, oneshot::Sender<Result<Done, CommandError>>>,
-    history: History,
-    history_file: Option<HistoryFile>,
-    saving_history: bool,
-    history_unsaved: bool,
-    hooks: Vec<Told>,
-    span: Span,
-    move_span: Option<Span>,
 }
 
 #[derive(Debug)]
@@ -133,41 +86,10 @@ impl Driver {
         let Orchestrator { slots, witnesses, witness_quorum, sweep, probes_at_once, seed, asks: _, inbox, events } =
             orchestrator;
         let origin = now();
-        let slots = slots.into_iter().map(|(setup, state, remembered, history_file)| {
-            let settings = Settings {
-                floating_ip: setup.floating_ip.clone(),
-                nodes: setup.nodes.clone(),
-                checks: setup.checks.iter().map(check_settings).collect(),
-                witnesses: witnesses.iter().map(witness_settings).collect(),
-                witness_quorum,
-                pre_move: hooks_timeout(&setup),
-                movers: setup.movers.iter().map(|mover| mover.capabilities()).collect(),
-                policy: setup.policy.clone(),
-                leased: setup.lease.is_some(),
-                sweep,
-                origin,
-                seed,
-            };
-            Slot {
-                span: tracing::info_span!("floating_ip", floating_ip = %setup.floating_ip.name),
-                engine: Engine::new(origin, settings, &remembered),
-                history: History::new(history_file.as_ref().map(HistoryFile::load).unwrap_or_default()),
-                history_file,
-                saving_history: false,
-                history_unsaved: false,
-                hooks: setup.hooks.iter().cloned().map(Told::new).collect(),
-                setup,
-                state,
-                saving: false,
-                unsaved: None,
-                save_failed: false,
-                due: None,
-                waiting: HashMap::new(),
-                move_span: None,
-            }
-        });
+        let common = Common { witnesses: &witnesses, witness_quorum, sweep, origin, seed };
+        let slots = slots.into_iter().map(|parts| Slot::new(parts, &common)).collect();
         Self {
-            slots: slots.collect(),
+            slots,
             witnesses,
             inbox,
             events,
@@ -358,9 +280,7 @@ impl Driver {
                 return;
             }
             Output::HistorySaved { slot, error } => {
-                self.slots[slot].saving_history = false;
-                self.note_saved(slot, error);
-                self.begin_save_history(slot);
+                self.end_save_history(slot, error);
                 return;
             }
             Output::Asked { slot, call, called } => {
@@ -612,95 +532,8 @@ impl Driver {
             self.spawn(Purpose::Lease { slot }, task);
         }
     }
-
-    /// Writes what is to be remembered, one write of a floating IP at a time; the newest wins.
-    fn begin_save(&mut self, slot: usize) {
-        let Slot { state, saving, unsaved, .. } = &mut self.slots[slot];
-        let Some(file) = state.clone().filter(|_| !*saving) else { return };
-        let Some(durable) = unsaved.take() else { return };
-        *saving = true;
-        let at = wall();
-        let id = self.tasks.spawn_blocking(move || {
-            let error = file.save(at, durable).err();
-            Output::Saved { slot, error: error.map(|error| format!("{}: {error}", file.path().display())) }
-        });
-        self.purposes.insert(id.id(), Purpose::Save { slot });
-    }
-
-    fn end_save(&mut self, slot: usize, error: Option<String>) {
-        self.slots[slot].saving = false;
-        self.note_saved(slot, error);
-        self.begin_save(slot);
-    }
-
-    /// Says that something could not be written, once until it can be again.
-    fn note_saved(&mut self, slot: usize, error: Option<String>) {
-        let failed = error.is_some();
-        let failed_before = std::mem::replace(&mut self.slots[slot].save_failed, failed);
-        if let Some(error) = error.filter(|_| !failed_before) {
-            self.tell(slot, EventKind::StateNotSaved { error });
-        }
-    }
-
-    /// Writes the history, one write of a floating IP at a time.
-    fn begin_save_history(&mut self, slot: usize) {
-        let Slot { history, history_file, saving_history, history_unsaved, .. } = &mut self.slots[slot];
-        let Some(file) = history_file.clone().filter(|_| *history_unsaved && !*saving_history) else { return };
-        (*saving_history, *history_unsaved) = (true, false);
-        let decisions = history.decisions();
-        let id = self.tasks.spawn_blocking(move || {
-            let error = file.save(&decisions).err();
-            let error = error.map(|error| format!("{}: {error}", file.path().display()));
-            Output::HistorySaved { slot, error }
-        });
-        self.purposes.insert(id.id(), Purpose::SaveHistory { slot });
-    }
-}
-
-impl Purpose {
-    /// What a task that panicked, or was ended from outside, counts as.
-    fn failed(self, error: JoinError) -> Output {
-        match self {
-            Self::Locate { slot, call } => {
-                let reading = Err(MoveError::TimedOut { call: "locate", source: error.into() });
-                Output::Reading { slot, call, reading }
-            }
-            Self::Request { slot, call } => Output::Reply { slot, call, reply: Err(unknown("the request", error)) },
-            Self::Ready { slot, call } => {
-                let answer = Err(MoveError::TimedOut { call: "ready", source: error.into() });
-                Output::Readiness { slot, call, answer }
-            }
-            Self::Lease { slot } => {
-                let grant = Err(LeaseError { source: error.into() });
-                Output::Lease { slot, asked: now(), grant }
-            }
-            Self::SaveHistory { slot } => Output::HistorySaved { slot, error: Some(error.to_string()) },
-            Self::Ask { slot, call } => Output::Asked { slot, call, called: Vec::new() },
-            Self::Tell { slot, hook } => Output::Told { slot, hook, called: None },
-            Self::Save { slot } => Output::Saved { slot, error: Some(error.to_string()) },
-        }
-    }
-}
-
-fn check_settings(check: &crate::setup::Check) -> CheckSettings {
-    let crate::setup::Check { probe, role, health, direct, verifies } = check;
-    CheckSettings { kind: probe.kind(), role: *role, health: *health, direct: *direct, verifies: *verifies }
-}
-
-/// How long the hooks may take that are asked before a move.
-fn hooks_timeout(setup: &Setup) -> Option<Duration> {
-    setup.hooks.iter().filter(|hook| hook.wants(Occasion::PreMove)).map(|hook| hook.timeout()).max()
-}
-
-fn witness_settings(witness: &Witness) -> WitnessSettings {
-    let Witness { name, host, probe, health } = witness;
-    WitnessSettings { name: name.clone(), host: host.clone(), kind: probe.kind(), health: *health }
 }
 
 fn deadline(mover: &Arc<dyn AddressMover>) -> Duration {
     mover.capabilities().call_timeout + CALL_BACKSTOP
-}
-
-fn unknown(call: &'static str, cause: impl std::error::Error + Send + Sync + 'static) -> MoveError {
-    MoveError::OutcomeUnknown { call, resource: "the floating IP".to_owned(), source: cause.into() }
 }

@@ -1,0 +1,109 @@
+//! Readings that show the address elsewhere than the move wants it, or later than it was waited for.
+
+use super::*;
+
+/// A switchover to b that has landed just before a sweep, and is verified when that has shown the address on a again.
+fn in_doubt() -> Bench {
+    let mut bench = Bench::new(false);
+    bench.engine.settings.policy.verify = Verify::Require;
+    bench.sick = Some("");
+    bench.run(8500 * MS);
+    bench.switch();
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Free;
+    bench.run(100 * MS);
+    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
+    bench.mute = true;
+    bench.placement = held("b", "2");
+    bench.run(100 * MS);
+    bench.placement = held("a", "3");
+    bench.run(500 * MS);
+    assert_eq!(bench.engine.status(bench.now).holder, Some(id("a")));
+    bench.mute = false;
+    bench.run(S);
+    bench
+}
+
+#[test]
+fn an_answer_through_the_address_is_no_proof_while_the_newest_reading_shows_it_elsewhere() {
+    for (placement, done) in [(held("b", "4"), true), (held("a", "3"), false), (Placement::Free, false)] {
+        let mut bench = in_doubt();
+        assert_eq!((bench.answers.len(), bench.failed()), (0, None));
+        bench.placement = placement;
+        bench.run(5 * S);
+        assert_eq!(matches!(bench.answers[..], [Ok(Done::Moved(_))]), done, "{:?}", bench.answers);
+    }
+}
+
+/// A failover from a, whose claim for b hangs on its way until c is tried instead.
+fn given_up_for_c() -> Bench {
+    let mut bench = Bench::of(false, &["a", "b", "c"]);
+    bench.sick = Some("");
+    bench.run(10 * S);
+    bench.sick = Some("a");
+    while bench.requests.is_empty() {
+        bench.run(10 * MS);
+    }
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Free;
+    bench.run(S);
+    bench.placement = Placement::Transition { from: None, to: Some(id("b")), token: Token::generation("2") };
+    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
+    while !bench.events.iter().any(|event| matches!(event, EventKind::MoveRetargeted { .. })) {
+        bench.run(10 * MS);
+    }
+    // What hangs is to be taken back by force, and has ended by itself when that arrives.
+    let last = bench.requests.last();
+    assert!(matches!(last, Some((_, Action::Release { mode: ReleaseMode::Forced, .. }))), "{last:?}");
+    bench.placement = held("b", "2");
+    bench
+}
+
+#[test]
+fn an_address_that_arrives_on_a_healthy_node_after_its_claim_was_given_up_has_landed_there() {
+    let mut bench = given_up_for_c();
+    let requests = bench.requests.len();
+    bench.reply(Err(conflict()));
+    bench.run(60 * S);
+    assert_eq!(bench.requests.len(), requests, "nothing is taken from b: {:?}", bench.requests);
+    let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(receipt) if receipt.to == id("b"));
+    assert!(bench.events.iter().any(landed), "{:?}", bench.events);
+}
+
+#[test]
+fn an_address_that_arrives_late_on_a_node_that_has_died_is_taken_on_from_there() {
+    let mut bench = given_up_for_c();
+    bench.sick = Some("b");
+    bench.run(10 * S);
+    bench.reply(Err(conflict()));
+    bench.run(60 * S);
+    let last = bench.requests.last();
+    assert!(matches!(last, Some((_, Action::Release { seen, .. })) if *seen == held("b", "2")), "{last:?}");
+    let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(_));
+    assert!(!bench.events.iter().any(landed), "it is the same move: {:?}", bench.events);
+}
+
+#[test]
+fn whoever_was_given_the_address_anew_is_not_robbed_by_a_move_that_had_to_choose_another_target() {
+    let mut bench = Bench::of(false, &["a", "b", "c"]);
+    bench.engine.settings.movers[0] = Capabilities::new(Strategy::Overwrite);
+    bench.engine.settings.policy.verify = Verify::Require;
+    bench.sick = Some("neither");
+    bench.run(10 * S);
+    bench.switch_by(false);
+    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
+    bench.placement = held("b", "2");
+    bench.mute = true;
+    bench.run(100 * MS + bench.engine.settings.policy.verify_timeout - MS);
+    bench.now += MS;
+    bench.engine.handle_timeout(bench.now);
+    // The verification has failed, and `a` is the next target, until the placement is read.
+    bench.engine.set_impossible(bench.now, 0, 0, Some("no slot".to_owned()));
+    bench.run(S);
+    let Some((_, Action::Claim { to, .. })) = bench.requests.last() else { panic!("there is no claim") };
+    assert_eq!(*to, id("c"), "{:?}", bench.events);
+    bench.placement = held("b", "4");
+    bench.reply(Ok(Accepted::with_token(Token::generation("3"))));
+    bench.run(S);
+    assert_eq!((bench.failed(), bench.requests.len()), (Some(false), 2), "{:?}", bench.events);
+}

@@ -1,0 +1,60 @@
+//! What the hooks are asked, and when their answer still counts.
+
+use super::*;
+
+#[test]
+fn what_the_hooks_were_asked_before_the_monitor_stood_still_is_asked_anew() {
+    let mut bench = Bench::of(false, &["a", "b"]);
+    bench.engine.settings.pre_move = Some(S);
+    bench.sick = Some("");
+    bench.run(10 * S);
+    bench.sick = Some("a");
+    while bench.engine.permission.is_none() {
+        bench.run(10 * MS);
+    }
+    bench.engine.handle_clock_jump(bench.now, 60 * S);
+    assert!(bench.engine.permission.is_none());
+    while bench.engine.permission.is_none() {
+        bench.run(10 * MS);
+    }
+}
+
+#[test]
+fn the_veto_of_a_planned_move_delays_no_failover() {
+    let mut bench = Bench::of(false, &["a", "b"]);
+    bench.engine.settings.pre_move = Some(S);
+    bench.sick = Some("");
+    bench.run(10 * S);
+    bench.engine.handle_command(bench.now, 1, Command::Drain { node: id("a") });
+    let vetoed = |bench: &Bench| bench.events.iter().any(|event| matches!(event, EventKind::MoveVetoed { .. }));
+    for _ in 0..8 {
+        bench.run(100 * MS);
+        bench.events.clear();
+        while !vetoed(&bench) {
+            bench.run(10 * MS);
+        }
+    }
+    // By now a drain is asked about again after half a minute at the least.
+    bench.sick = Some("a");
+    bench.run(HealthSettings::default().worst_case_detection() + 1300 * MS);
+    let cause = |event: &EventKind| matches!(event, EventKind::MoveStarted { cause: Cause::Failover, .. });
+    assert!(bench.events.iter().any(cause), "{:?}", bench.events);
+}
+
+#[test]
+fn the_hooks_are_asked_once_although_a_better_node_has_come_up_meanwhile() {
+    let mut bench = Bench::of(false, &["a", "b", "c"]);
+    bench.engine.settings.pre_move = Some(S);
+    bench.sick = Some("");
+    bench.run(10 * S);
+    bench.engine.handle_command(bench.now, 1, Command::Drain { node: id("b") });
+    bench.sick = Some("a");
+    while bench.engine.permission.is_none() {
+        bench.run(10 * MS);
+    }
+    bench.engine.handle_command(bench.now, 2, Command::Undrain { node: id("b") });
+    // Nobody answers, which holds an unplanned move no longer than for the hooks' bound.
+    bench.run(1300 * MS);
+    let started = |event: &EventKind| matches!(event, EventKind::MoveStarted { to, .. } if *to == id("c"));
+    assert!(bench.events.iter().any(started), "{:?}", bench.events);
+}
