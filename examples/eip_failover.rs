@@ -15,20 +15,24 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use floatip_aws::{AwsSettings, EipMover, Fencing};
-use floatip_core::{Check, FloatingIp, Node, Orchestrator, Setup, Verification};
-use floatip_examples::{Narrator, Rehearsal};
+use floatip_core::{Check, FloatingIp, Node, Orchestrator, Setup};
+use floatip_examples::{Rehearsal, watch};
 use floatip_probes::TcpProbe;
-use tokio::signal::ctrl_c;
-use tokio::sync::oneshot;
 
 const USAGE: &str = "usage: eip_failover [ALLOCATION ADDRESS:PORT INSTANCE=HOST INSTANCE=HOST ...]";
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.is_empty() { rehearse().await } else { watch(&arguments).await }
+    if !arguments.is_empty() {
+        watch(orchestrator(AwsSettings::new(), &arguments).await?).await;
+        return Ok(());
+    }
+    let region = Rehearsal::with_elastic_ip().await?;
+    let orchestrator = orchestrator(region.aws(), &region.arguments()).await?;
+    region.fail_over(orchestrator).await
 }
 
 /// The address leads to the primary private address of an instance, and is simply given to another one.
@@ -45,33 +49,4 @@ async fn orchestrator(aws: AwsSettings, arguments: &[String]) -> Result<Orchestr
         setup = setup.node(node);
     }
     Ok(Orchestrator::builder().floating_ip(setup.mover(Arc::new(mover.build()?))).build()?)
-}
-
-async fn watch(arguments: &[String]) -> Result<()> {
-    let orchestrator = orchestrator(AwsSettings::new(), arguments).await?;
-    let mut narrator = Narrator::of(&orchestrator);
-    let stop = async { ctrl_c().await.expect("signals can be received") };
-    tokio::join!(orchestrator.run(stop), narrator.tell_all());
-    Ok(())
-}
-
-async fn rehearse() -> Result<()> {
-    let region = Rehearsal::with_elastic_ip().await?;
-    let orchestrator = orchestrator(region.aws(), &region.arguments()).await?;
-    let mut narrator = Narrator::of(&orchestrator);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let running = tokio::spawn(orchestrator.run(async { stopped.await.unwrap_or(()) }));
-
-    let holder = narrator.tell_until_all_is_well().await?;
-    narrator.say(&format!("the service on {holder} dies"));
-    region.kill(&holder)?;
-    let receipt = narrator.tell_until_moved().await?;
-    let server = region.serving().await?;
-    narrator.say(&format!("a client of the same address is served by {server}"));
-
-    drop(stop);
-    running.await?;
-    ensure!(receipt.to != holder && server == receipt.to.as_str(), "the address should be on {}", receipt.to);
-    ensure!(receipt.verification == Verification::Verified, "the move was not verified");
-    Ok(())
 }

@@ -7,7 +7,7 @@ mod rehearsal;
 mod service;
 
 pub use lab::{Lab, ip};
-pub use narrator::Narrator;
+pub use narrator::{Narrator, watch};
 pub use rehearsal::Rehearsal;
 pub use service::{Service, greeting};
 

@@ -4,10 +4,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use floatip_core::{Event, EventKind, Handle, Health, NodeId, Notice, Orchestrator, Receipt, State, Subscription};
+use tokio::signal::ctrl_c;
 use tokio::time::timeout;
 
 /// How long a story may stand still before it has gone wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs an orchestrator and prints its events, until Ctrl-C.
+///
+/// # Panics
+/// If signals cannot be received.
+pub async fn watch(orchestrator: Orchestrator) {
+    let mut narrator = Narrator::of(&orchestrator);
+    let stop = async { ctrl_c().await.expect("signals can be received") };
+    tokio::join!(orchestrator.run(stop), narrator.tell_all());
+}
 
 /// Prints every event of an orchestrator, with the seconds since the start.
 #[derive(Debug)]

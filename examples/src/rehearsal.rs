@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use floatip_aws::AwsSettings;
 use floatip_aws::simulator::{Change, DataPlane, Simulator, Timings, World};
-use floatip_core::NodeId;
+use floatip_core::{NodeId, Orchestrator, Verification};
+use tokio::sync::oneshot;
 
+use crate::narrator::Narrator;
 use crate::service::{Service, greeting};
 
 const REGION: &str = "ap-northeast-1";
@@ -114,20 +116,38 @@ impl Rehearsal {
         self.moved.iter().cloned().chain([self.servers.floating.to_string()]).chain(nodes).collect()
     }
 
-    /// Kills the service of a server. The server itself lives on.
+    /// Runs a monitor of this Region, kills the service of the server that holds the address, watches it move, and asks as a
+    /// client who serves now.
     ///
     /// # Errors
-    /// If there is no such server.
-    pub fn kill(&self, node: &NodeId) -> Result<()> {
+    /// If that is not the other server, or the move was not verified.
+    pub async fn fail_over(&self, orchestrator: Orchestrator) -> Result<()> {
+        let mut narrator = Narrator::of(&orchestrator);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(orchestrator.run(async { stopped.await.unwrap_or(()) }));
+
+        let holder = narrator.tell_until_all_is_well().await?;
+        narrator.say(&format!("the service on {holder} dies"));
+        self.kill(&holder)?;
+        let receipt = narrator.tell_until_moved().await?;
+        let server = self.serving().await?;
+        narrator.say(&format!("a client of the same address is served by {server}"));
+
+        drop(stop);
+        running.await?;
+        ensure!(receipt.to != holder && server == receipt.to.as_str(), "the address should be on {}", receipt.to);
+        ensure!(receipt.verification == Verification::Verified, "the move was not verified");
+        Ok(())
+    }
+
+    /// Kills the service of a server. The server itself lives on.
+    fn kill(&self, node: &NodeId) -> Result<()> {
         self.servers.services.get(node.as_str()).context("no such server")?.kill();
         Ok(())
     }
 
     /// Which server serves a client that connects to the floating address.
-    ///
-    /// # Errors
-    /// If none does.
-    pub async fn serving(&self) -> Result<String> {
+    async fn serving(&self) -> Result<String> {
         greeting(&self.servers.floating.to_string()).await
     }
 }
