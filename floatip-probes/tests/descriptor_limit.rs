@@ -14,8 +14,10 @@ use floatip_probes::{
     DataMode, DnsProbe, ExecProbe, FileProbe, FtpProbe, HttpProbe, ListPath, PingProbe, Secret, TcpProbe,
 };
 use nix::sys::resource::{Resource, setrlimit};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use well::{ftp, web};
+
+mod well;
 
 /// Set in the child process, which serves.
 const SERVE: &str = "FLOATIP_TEST_SERVE";
@@ -23,51 +25,6 @@ const SERVE: &str = "FLOATIP_TEST_SERVE";
 const LIMIT: u64 = 64;
 /// With so many to be had every check goes through.
 const ENOUGH: usize = 16;
-
-async fn web(mut stream: TcpStream) -> std::io::Result<()> {
-    if stream.read(&mut [0; 1024]).await? > 0 {
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await?;
-    }
-    Ok(())
-}
-
-async fn ftp(stream: TcpStream) -> std::io::Result<()> {
-    let mut stream = tokio::io::BufReader::new(stream);
-    stream.write_all(b"220 ready\r\n").await?;
-    let mut line = String::new();
-    let (mut waiting, mut active) = (None, None);
-    while stream.read_line(&mut line).await? > 0 {
-        let (command, argument) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
-        let reply = match command {
-            "USER" => "331 password\r\n".to_owned(),
-            "PASV" => {
-                let listener = TcpListener::bind("127.0.0.1:0").await?;
-                let [high, low] = listener.local_addr()?.port().to_be_bytes();
-                waiting = Some(listener);
-                format!("227 =127,0,0,1,{high},{low}\r\n")
-            }
-            "PORT" => {
-                let port: Vec<u16> = argument.split(',').skip(4).map(|byte| byte.parse().unwrap()).collect();
-                active = Some(256 * port[0] + port[1]);
-                "200 so be it\r\n".to_owned()
-            }
-            "LIST" => {
-                stream.write_all(b"150 here it comes\r\n").await?;
-                let mut data = match (waiting.take(), active.take()) {
-                    (Some(listener), _) => listener.accept().await?.0,
-                    (None, port) => TcpStream::connect(("127.0.0.1", port.unwrap())).await?,
-                };
-                data.write_all(b"file\r\n").await?;
-                "226 done\r\n".to_owned()
-            }
-            "QUIT" => return stream.write_all(b"221 bye\r\n").await,
-            _ => "230 welcome\r\n".to_owned(),
-        };
-        stream.write_all(reply.as_bytes()).await?;
-        line.clear();
-    }
-    Ok(())
-}
 
 async fn listen<S: Future<Output = std::io::Result<()>> + Send + 'static>(serve: fn(TcpStream) -> S) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -97,7 +54,7 @@ async fn name_server() -> u16 {
 
 /// Serves until the parent has gone.
 async fn serve() {
-    println!("\nserving {} {} {}", listen(web).await, listen(ftp).await, name_server().await);
+    println!("\nserving {} {} {}", listen(web).await, listen(|stream| ftp(stream, None)).await, name_server().await);
     std::thread::spawn(|| {
         std::io::stdin().read_to_end(&mut Vec::new()).ok();
         std::process::exit(0);

@@ -84,55 +84,6 @@ async fn a_server_that_asks_for_no_password_is_sent_none() {
 }
 
 #[tokio::test]
-async fn the_sessions_of_others_are_counted_by_the_greeting() {
-    for (number, reason) in [(1, None), (3, None), (4, Some("3 other sessions are open, and at most 2 may be"))] {
-        let (address, played) = server(move |mut session| async move {
-            session.say(&format!("220-You are user number {number} of 50 allowed.")).await;
-            session.say("220 ready").await;
-            session.expect("USER monitor").await;
-            session.say("230 come in").await;
-            session.until_closed().await
-        })
-        .await;
-        let verdict = check(ftp().max_sessions(2), address).await;
-        assert_eq!(verdict.reason.map(|reason| reason.to_string()).as_deref(), reason);
-        played.await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn the_sessions_of_others_are_counted_by_the_answer_to_stat() {
-    let (address, played) = server(|mut session| async move {
-        session.log_in().await;
-        session.expect("STAT").await;
-        session.say("211-FTP server status:").await;
-        session.say("     At session startup, client count was 2").await;
-        session.say("211 End of status").await;
-        session.until_closed().await
-    })
-    .await;
-    let reason = check(ftp().max_sessions(0), address).await.reason.unwrap().to_string();
-    assert_eq!(reason, "1 other sessions are open, and at most 0 may be");
-    played.await.unwrap();
-}
-
-#[tokio::test]
-async fn a_server_that_tells_no_number_of_sessions_gives_no_verdict() {
-    for answer in ["502 what?", "211 all is well"] {
-        let (address, played) = server(move |mut session| async move {
-            session.log_in().await;
-            session.expect("STAT").await;
-            session.say(answer).await;
-            session.until_closed().await
-        })
-        .await;
-        let error = ftp().max_sessions(0).probe(&target(address, Duration::from_secs(5))).await.unwrap_err();
-        assert!(matches!(error, ProbeError::Unusable { .. }), "{error}");
-        played.await.unwrap();
-    }
-}
-
-#[tokio::test]
 async fn a_port_that_nobody_has_open_is_refused() {
     let (listener, address) = listener().await;
     drop(listener);

@@ -1,9 +1,9 @@
-//! What the FTP probe transfers, keeps and explains, against scripted servers on loopback.
+//! What the FTP probe transfers, keeps, counts and explains, against scripted servers on loopback.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use floatip_core::{HealthProbe, Host, NodeId, Reason, Target, Verdict, Via};
+use floatip_core::{HealthProbe, Host, NodeId, ProbeError, Reason, Target, Verdict, Via};
 use floatip_probes::{Canary, DataMode, FtpProbe, ListPath, Secret, Speaker};
 use ports::listener;
 use script::{Session, server, session};
@@ -309,4 +309,53 @@ async fn an_explanation_of_a_check_that_timed_out_tells_how_far_it_came() {
     let (outcome, lines) = ftp().explain(&target).await;
     assert_eq!(outcome.unwrap().reason, Some(Reason::TimedOut { stage: "login".into() }));
     assert_eq!(lines.last().map(|line| line.words.as_str()), Some("USER monitor"));
+}
+
+#[tokio::test]
+async fn the_sessions_of_others_are_counted_by_the_greeting() {
+    for (number, reason) in [(1, None), (3, None), (4, Some("3 other sessions are open, and at most 2 may be"))] {
+        let (address, played) = server(move |mut session| async move {
+            session.say(&format!("220-You are user number {number} of 50 allowed.")).await;
+            session.say("220 ready").await;
+            session.expect("USER monitor").await;
+            session.say("230 come in").await;
+            session.until_closed().await
+        })
+        .await;
+        let verdict = check(&ftp().max_sessions(2), address).await;
+        assert_eq!(verdict.reason.map(|reason| reason.to_string()).as_deref(), reason);
+        played.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_sessions_of_others_are_counted_by_the_answer_to_stat() {
+    let (address, played) = server(|mut session| async move {
+        session.log_in().await;
+        session.expect("STAT").await;
+        session.say("211-FTP server status:").await;
+        session.say("     At session startup, client count was 2").await;
+        session.say("211 End of status").await;
+        session.until_closed().await
+    })
+    .await;
+    let reason = check(&ftp().max_sessions(0), address).await.reason.unwrap().to_string();
+    assert_eq!(reason, "1 other sessions are open, and at most 0 may be");
+    played.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_tells_no_number_of_sessions_gives_no_verdict() {
+    for answer in ["502 what?", "211 all is well"] {
+        let (address, played) = server(move |mut session| async move {
+            session.log_in().await;
+            session.expect("STAT").await;
+            session.say(answer).await;
+            session.until_closed().await
+        })
+        .await;
+        let error = ftp().max_sessions(0).probe(&target(address, Via::Direct)).await.unwrap_err();
+        assert!(matches!(error, ProbeError::Unusable { .. }), "{error}");
+        played.await.unwrap();
+    }
 }
