@@ -43,8 +43,10 @@ struct Bench {
     engine: Engine,
     now: Instant,
     placement: Placement,
-    /// The node that refuses; the others are well. No probe is ever answered while this is not said.
+    /// The nodes that refuse, with blanks between; the others are well. No probe is ever answered while this is not said.
     sick: Option<&'static str>,
+    /// The node whose probes are not answered.
+    silent: Option<&'static str>,
     /// Probes through the address are not answered.
     mute: bool,
     requests: Vec<(Instant, Action)>,
@@ -89,6 +91,7 @@ impl Bench {
             now,
             placement: held("a", "1"),
             sick: None,
+            silent: None,
             mute: false,
             requests: Vec::new(),
             reads: Vec::new(),
@@ -120,9 +123,10 @@ impl Bench {
                     Action::Save(durable) => self.saved = Some(durable),
                     Action::Answer { result, .. } => self.answers.push(result),
                     Action::Probe { id, node: Some(node), via, .. }
-                        if self.sick.is_some() && !(self.mute && via == Via::Floating) =>
+                        if self.silent != Some(node.as_str()) && !(self.mute && via == Via::Floating) =>
                     {
-                        let sick = self.sick == Some(node.as_str());
+                        let Some(sick) = self.sick else { continue };
+                        let sick = sick.split(' ').any(|sick| sick == node.as_str());
                         self.probed.push((self.now, node.clone()));
                         let verdict = if sick { Verdict::unhealthy(Reason::Refused) } else { Verdict::healthy() };
                         self.engine.handle_probe(self.now, id, self.now, Ok(verdict));

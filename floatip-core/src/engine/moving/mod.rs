@@ -528,18 +528,20 @@ impl Engine {
         self.send(now, Request::Claim, seen);
     }
 
-    /// Makes sure that the target can still receive the address, or takes another: a healthy node that this move has
-    /// not tried, else the node that was healthy last (rule 7). False if there is none.
+    /// Makes sure that the target can still receive the address, or takes another: a healthy node that this move has not
+    /// tried, else the target while it is not known to be down, else one that was tried and is healthy, else the node that
+    /// was healthy last (rule 7). False if there is none.
     fn choose_landing(&mut self, now: Instant) -> bool {
         let Some(moving) = &self.moving else { return false };
         let fit = |node: usize| self.impossible[node].is_none() && !moving.tried.contains(&node);
         let claimed_before = matches!(moving.sent, Some((Request::Claim, _)));
-        let well = moving.forced || self.watch.health(moving.to) != Health::Unhealthy;
-        if fit(moving.to) && well || claimed_before {
+        let health = self.watch.health(moving.to);
+        if fit(moving.to) && (moving.forced || health == Health::Healthy) || claimed_before {
             return true;
         }
-        let healthy = self.first_healthy(now, &moving.tried);
-        let best = healthy.or_else(|| {
+        let untried = self.first_healthy(now, &moving.tried);
+        let target = Some(moving.to).filter(|to| fit(*to) && health == Health::Unknown);
+        let best = untried.or(target).or_else(|| self.first_healthy(now, &[])).or_else(|| {
             let nodes = (0..self.settings.nodes.len()).filter(|node| fit(*node) && moving.committed);
             nodes.max_by_key(|node| (self.watch.last_healthy(*node), std::cmp::Reverse(*node)))
         });

@@ -107,3 +107,37 @@ fn whoever_was_given_the_address_anew_is_not_robbed_by_a_move_that_had_to_choose
     bench.run(S);
     assert_eq!((bench.failed(), bench.requests.len()), (Some(false), 2), "{:?}", bench.events);
 }
+
+#[test]
+fn an_address_that_is_free_goes_back_to_a_healthy_node_rather_than_to_a_dead_one() {
+    let mut bench = given_up_for_c();
+    bench.sick = Some("a c");
+    bench.placement = Placement::Transition { from: None, to: None, token: Token::generation("2") };
+    bench.run(10 * S);
+    assert_eq!(bench.engine.status(bench.now).nodes[2].health, Health::Unhealthy);
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Free;
+    bench.run(S);
+    let Some((_, Action::Claim { to, .. })) = bench.requests.last() else { panic!("there is no claim") };
+    assert_eq!(*to, id("b"), "{:?}", bench.events);
+}
+
+#[test]
+fn a_target_of_which_nothing_is_known_any_more_gives_way_to_a_healthy_node() {
+    let mut bench = Bench::of(false, &["a", "b", "c"]);
+    bench.sick = Some("");
+    bench.run(10 * S);
+    bench.sick = Some("a");
+    while bench.requests.is_empty() {
+        bench.run(10 * MS);
+    }
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Transition { from: Some(id("a")), to: None, token: Token::generation("1") };
+    bench.silent = Some("b");
+    bench.run(10 * S);
+    assert_eq!(bench.engine.status(bench.now).nodes[1].health, Health::Unknown);
+    bench.placement = Placement::Free;
+    bench.run(S);
+    let Some((_, Action::Claim { to, .. })) = bench.requests.last() else { panic!("there is no claim") };
+    assert_eq!(*to, id("c"), "{:?}", bench.events);
+}
