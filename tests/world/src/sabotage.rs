@@ -203,8 +203,20 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "rule 7: the address lands on its target although that has died",
         "moving/mod.rs",
-        "let well = moving.forced || self.watch.health(moving.to) != Health::Unhealthy;",
-        "let well = moving.forced || self.watch.health(moving.to) != Health::Unhealthy || true;",
+        "if fit(moving.to) && (moving.forced || health == Health::Healthy) || claimed_before {",
+        "if fit(moving.to) || claimed_before {",
+    ),
+    sabotage(
+        "rule 7: the address lands on its target although nothing is known of that any more and another is well",
+        "moving/mod.rs",
+        "if fit(moving.to) && (moving.forced || health == Health::Healthy) || claimed_before {",
+        "if fit(moving.to) && (moving.forced || health != Health::Unhealthy) || claimed_before {",
+    ),
+    sabotage(
+        "rule 7: a node that was tried before is worse than one that is down",
+        "moving/mod.rs",
+        "let best = untried.or(target).or_else(|| self.first_healthy(now, &[])).or_else(|| {",
+        "let best = untried.or(target).or_else(|| {",
     ),
     sabotage("rule 8: moves are not counted", "moving/ending.rs", "self.budget.spend(now);", ""),
     sabotage(
