@@ -173,7 +173,7 @@ impl Engine {
     /// Takes the result of a probe that began at `started`: [`Action::Probe`]'s `at`, or later if it had to wait. An error is the prober's own, and says nothing of the node.
     pub fn handle_probe(&mut self, now: Instant, id: ProbeId, started: Instant, result: Result<Verdict, String>) {
         if Witnesses::are_asked_by(id) {
-            let in_step = self.holder.is_some_and(|holder| self.watch.is_suspect(holder, now));
+            let in_step = self.holder.is_some_and(|holder| self.watch.goes_in_step(holder, now));
             self.witnesses.end(now, &self.settings, id, started, result, in_step);
             return self.turn(now);
         }

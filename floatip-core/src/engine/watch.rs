@@ -338,7 +338,7 @@ impl Watch {
             Subject::Node(node) => Some(node),
             Subject::Address => holder,
         };
-        let in_step = holder.is_some_and(|holder| subject != Subject::Node(holder) && self.is_suspect(holder, now));
+        let in_step = holder.is_some_and(|holder| subject != Subject::Node(holder) && self.goes_in_step(holder, now));
         let line = &mut self.subject_mut(subject).lines[index];
         let node = about.map(|node| settings.nodes[node].id.clone());
         let probe = settings.checks[line.check].kind;
@@ -544,11 +544,15 @@ impl Watch {
         watched.health == Health::Unhealthy && in_step.any(|line| line.track.outstanding_in_step(newest))
     }
 
+    /// True if the others shall be probed in step with the holder: it is suspect, or may go down without having been.
+    pub(crate) fn goes_in_step(&self, holder: usize, now: Instant) -> bool {
+        self.is_suspect(holder, now) || self.nodes[holder].deciding().any(|line| line.track.falls_at_once())
+    }
+
     /// When the holder's newest probe began, if the others shall have one that began no earlier.
     pub(crate) fn newest_start_in_step(&self, holder: usize, now: Instant) -> Option<Instant> {
-        let lines = || self.nodes[holder].deciding();
-        let wanted = self.is_suspect(holder, now) || lines().any(|line| line.track.falls_at_once());
-        lines().filter_map(|line| line.track.latest_start()).max().filter(|_| wanted)
+        let starts = self.nodes[holder].deciding().filter_map(|line| line.track.latest_start());
+        starts.max().filter(|_| self.goes_in_step(holder, now))
     }
 
     /// When, after `now`, the next probe is due or the next verdict becomes too old. What is due and held back keeps

@@ -470,8 +470,8 @@ impl Engine {
             | Placement::Stranger { .. }
             | Placement::Split { .. } => None,
         };
-        let down = match moving.source.or(leaves) {
-            Some(source) => self.watch.health(source) == Health::Unhealthy,
+        let down = match leaves.or(moving.source) {
+            Some(node) => self.watch.health(node) == Health::Unhealthy,
             None => !moving.from_stranger,
         };
         let policy = &self.settings.policy;

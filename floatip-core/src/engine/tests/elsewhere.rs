@@ -141,3 +141,21 @@ fn a_target_of_which_nothing_is_known_any_more_gives_way_to_a_healthy_node() {
     let Some((_, Action::Claim { to, .. })) = bench.requests.last() else { panic!("there is no claim") };
     assert_eq!(*to, id("c"), "{:?}", bench.events);
 }
+
+#[test]
+fn a_release_that_hangs_is_forced_from_the_dead_node_that_it_leaves_whatever_node_the_move_began_with() {
+    let mut bench = Bench::new(false);
+    bench.sick = Some("");
+    bench.run(10 * S);
+    bench.switch_by(false);
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Free;
+    bench.run(S);
+    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
+    // Before any reading has shown it on b, somebody else begins to take it away from there.
+    bench.placement = Placement::Transition { from: Some(id("b")), to: None, token: Token::generation("2") };
+    bench.sick = Some("b");
+    bench.run(60 * S);
+    let last = bench.requests.last();
+    assert!(matches!(last, Some((_, Action::Release { mode: ReleaseMode::Forced, .. }))), "{last:?}");
+}

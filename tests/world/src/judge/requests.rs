@@ -77,9 +77,12 @@ impl Judge {
     }
 
     pub(crate) fn claim(&mut self, scene: Scene<'_>, call: CallId, to: usize, seen: &Placement) {
-        self.send(scene.now, call, "a claim", seen);
         let repairs = matches!(seen, Placement::Held { node, settled: false, .. } if number(node) == to);
+        let under_way = self.reads;
+        self.send(scene.now, call, "a claim", seen);
         if repairs && self.moving.is_none() {
+            // What finishes a claim moves nothing: a read under way still tells where the address is, until its reply.
+            self.reads = under_way;
             self.repairing = Some(call);
             return;
         }
