@@ -137,9 +137,11 @@ impl Engine {
         }
     }
 
-    /// Whether clients are served through the floating address, by probes as fresh as the holder's newest failure.
+    /// Whether clients are served through the floating address, by probes as fresh as the holder's newest failure. What
+    /// answers through an address that is split may be another node, and the part on the holder is dead all the same.
     fn evidence_of_service(&mut self, now: Instant, since: Instant) -> Evidence {
-        if !self.watch.verifies() {
+        let split = matches!(self.reader.placement(), Some(Placement::Split { .. }));
+        if split || !self.watch.verifies() {
             return Evidence::Missing;
         }
         self.watch.demand(Subject::Address, since, now);

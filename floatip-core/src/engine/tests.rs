@@ -49,6 +49,8 @@ struct Bench {
     silent: Option<&'static str>,
     /// Probes through the address are not answered.
     mute: bool,
+    /// The node that answers through the address, if it is not the one believed to hold it.
+    serving: Option<&'static str>,
     requests: Vec<(Instant, Action)>,
     reads: Vec<Urgency>,
     probed: Vec<(Instant, NodeId)>,
@@ -93,6 +95,7 @@ impl Bench {
             sick: None,
             silent: None,
             mute: false,
+            serving: None,
             requests: Vec::new(),
             reads: Vec::new(),
             probed: Vec::new(),
@@ -126,7 +129,8 @@ impl Bench {
                         if self.silent != Some(node.as_str()) && !(self.mute && via == Via::Floating) =>
                     {
                         let Some(sick) = self.sick else { continue };
-                        let sick = sick.split(' ').any(|sick| sick == node.as_str());
+                        let asked = self.serving.filter(|_| via == Via::Floating).unwrap_or(node.as_str());
+                        let sick = sick.split(' ').any(|sick| sick == asked);
                         self.probed.push((self.now, node.clone()));
                         let verdict = if sick { Verdict::unhealthy(Reason::Refused) } else { Verdict::healthy() };
                         self.engine.handle_probe(self.now, id, self.now, Ok(verdict));

@@ -1,16 +1,23 @@
 //! How plans are generated, and shrunk.
 
+mod kinds;
+
 use std::time::Duration;
 
 use floatip_core::{HealthSettings, Strategy as Mechanism, Verify};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::plan::{Plan, Shape, Step};
 use crate::trouble::{Call, CallFault, Meddling, Mood, Order, StoreFault, Stuck, Trouble};
+use kinds::{Kinds, kinds};
+
+/// What a plan shrinks by.
+pub(crate) type BoxedTree = Box<dyn ValueTree<Value = Plan>>;
 
 /// A runner whose every choice follows from `seed`.
-pub fn runner(seed: u64) -> TestRunner {
+fn runner(seed: u64) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config { failure_persistence: None, max_shrink_iters: 4096, ..Config::default() };
@@ -29,10 +36,20 @@ fn monitor() -> impl Strategy<Value = usize> + Clone {
     0_usize..2
 }
 
-/// Every plan. Half of them have more than nodes, monitors and a provider; what that is comes last, so that the others stay
-/// what their seeds have always brought.
-pub fn plans() -> impl Strategy<Value = Plan> {
-    (shapes(), any::<u64>(), prop::collection::vec(steps(), 2..12), prop::option::weighted(0.5, extras())).prop_map(
+/// A plan of the seed, to be shrunk. Even seeds bring addresses that are whole and moved by one mover, odd ones all kinds of
+/// them.
+pub(crate) fn tree(seed: u64) -> BoxedTree {
+    let mut runner = runner(seed / 2);
+    let plans =
+        if seed.is_multiple_of(2) { plans().boxed() } else { (plans(), kinds()).prop_map(Kinds::applied).boxed() };
+    plans.new_tree(&mut runner).expect("plans are never rejected")
+}
+
+/// Plans of addresses that are whole. Half of them have more than nodes, monitors and a provider; what that is comes last, so
+/// that the others stay what their seeds have always brought.
+fn plans() -> impl Strategy<Value = Plan> {
+    let extras = prop::option::weighted(0.5, extras());
+    (shapes(), any::<u64>(), prop::collection::vec(steps(), 2..12), extras).prop_map(
         |(mut shape, luck, mut steps, extras)| {
             if let Some(Extras { witnesses, quorum, pre_move, reclaims, troubles }) = extras {
                 shape.witnesses = witnesses;
@@ -142,6 +159,10 @@ fn shapes() -> impl Strategy<Value = Shape> {
                 quorum: 0,
                 pre_move: None,
                 reclaims: false,
+                parts: 1,
+                chain: false,
+                wait_for_idle: None,
+                maintains: false,
             }
         },
     )

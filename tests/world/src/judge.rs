@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use floatip_core::engine::{CallId, CommandId, ProbeId};
-use floatip_core::{Accepted, Cause, EventKind, MoveError, MoveId, NodeId, Placement, Step, Token, Verdict, Via};
+use floatip_core::{Accepted, Cause, EventKind, MoveError, MoveId, NodeId, Part, Placement, Step, Token, Verdict, Via};
 
 use crate::evidence::{Evidence, Seen};
 use crate::plan::Shape;
@@ -56,11 +56,48 @@ struct Moving {
     /// It has been stuck, and each time that it is it forgets where it has been.
     was_stuck: bool,
     /// What it was taken from whom, by requests that may have taken effect.
-    taken: Vec<(usize, Token)>,
+    taken: Vec<Taken>,
     /// What the request on the wire takes from whom.
-    taking: Option<(usize, Token)>,
+    taking: Option<Taken>,
     /// A probe through the address that began since then, and before the move, would have vetoed it.
     veto_since: Option<Instant>,
+}
+
+/// An assignment that a request of a mover ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Taken {
+    mover: usize,
+    node: usize,
+    token: Token,
+}
+
+/// What one mover was told of the address.
+#[derive(Debug, Clone, Default)]
+struct Readings {
+    newest: Option<Placement>,
+    /// The read that counts when it is answered: begun after the last request.
+    awaited: Option<CallId>,
+    /// When the first of a row of free readings was asked for, and the newest.
+    free: Option<(Duration, Duration)>,
+    /// The same of readings that show it split.
+    split: Option<(Duration, Duration)>,
+    /// Since when it has been on its way.
+    transition: Option<Duration>,
+}
+
+impl Readings {
+    fn note(&mut self, now: Duration, asked: Duration, placement: &Placement) {
+        let extended = |row: Option<(Duration, Duration)>| Some((row.map_or(asked, |(first, _)| first), asked));
+        self.free = extended(self.free).filter(|_| *placement == Placement::Free);
+        self.split = extended(self.split).filter(|_| matches!(placement, Placement::Split { .. }));
+        let on_its_way = matches!(placement, Placement::Transition { .. });
+        self.transition = self.transition.or(Some(now)).filter(|_| on_its_way);
+        self.newest = Some(placement.clone());
+    }
+
+    fn agree(row: Option<(Duration, Duration)>) -> bool {
+        row.is_some_and(|(first, newest)| newest >= first + AGREEMENT)
+    }
 }
 
 /// What an operator has said, and what survives the monitor's death if its state does.
@@ -78,6 +115,12 @@ struct Brakes {
 pub(crate) struct Judge {
     /// Per node, then for the address; per check.
     evidence: Vec<Vec<Evidence>>,
+    /// What is known of the use of each node.
+    use_of: Vec<Evidence>,
+    /// The node that did not become idle in time.
+    waited_for: Option<usize>,
+    /// Whether each check says that somebody maintains a node, per node, and when that probe began.
+    maintained: Vec<Vec<Option<(Instant, bool)>>>,
     /// Per witness.
     witnesses: Vec<Evidence>,
     /// Probes that have not been answered: their subject, and when they began.
@@ -91,12 +134,8 @@ pub(crate) struct Judge {
     holder: Option<usize>,
     /// Every node that could bear witness failed while the holder did.
     suspicion: bool,
-    reading: Option<Placement>,
-    /// The read that counts when it is answered: begun after the last request.
-    reads: Option<CallId>,
-    /// When the first of a row of free readings was asked for, and the newest.
-    free: Option<(Duration, Duration)>,
-    transition: Option<Duration>,
+    /// Per mover.
+    readings: Vec<Readings>,
     on_the_wire: Option<CallId>,
     moving: Option<Moving>,
     /// The claim on the wire that finishes what an earlier one left to do.
@@ -131,6 +170,9 @@ impl Judge {
     pub(crate) fn new(shape: &Shape) -> Self {
         Self {
             evidence: vec![vec![Evidence::default(); shape.checks]; shape.nodes + 1],
+            use_of: vec![Evidence::default(); shape.nodes],
+            waited_for: None,
+            maintained: vec![vec![None; shape.checks]; shape.nodes],
             witnesses: vec![Evidence::default(); shape.witnesses],
             under_way: BTreeMap::new(),
             took: vec![Duration::ZERO; shape.nodes + 1],
@@ -138,10 +180,7 @@ impl Judge {
             reclaimed: None,
             holder: None,
             suspicion: false,
-            reading: None,
-            reads: None,
-            free: None,
-            transition: None,
+            readings: vec![Readings::default(); 1 + usize::from(shape.chain)],
             on_the_wire: None,
             moving: None,
             repairing: None,
@@ -220,6 +259,11 @@ impl Judge {
             self.suspicion = false;
         }
         self.evidence[subject][check].note(scene.clock, started, seen, &scene.shape.health);
+        if let Some(maintained) = self.maintained.get_mut(subject).map(|checks| &mut checks[check])
+            && maintained.is_none_or(|(at, _)| at <= started)
+        {
+            *maintained = Some((started, verdict.maintenance.is_some()));
+        }
         if seen == Seen::Healthy {
             self.took[subject] = scene.clock.saturating_duration_since(started);
         }
@@ -243,9 +287,21 @@ impl Judge {
         }
     }
 
+    /// A verdict about the use of a node was given to the monitor.
+    pub(crate) fn idleness(&mut self, scene: Scene<'_>, node: usize, started: Instant, verdict: &Verdict) {
+        let seen = if verdict.is_healthy() { Seen::Healthy } else { Seen::Failed };
+        self.use_of[node].note(scene.clock, started, seen, &scene.shape.health);
+    }
+
+    /// A check says that somebody maintains the node.
+    fn is_maintained(&self, node: usize) -> bool {
+        self.maintained[node].iter().flatten().any(|(_, maintained)| *maintained)
+    }
+
     /// The monitor was told that its clock jumped.
     pub(crate) fn clock_jump(&mut self, clock: Instant) {
-        self.evidence.iter_mut().flatten().chain(&mut self.witnesses).for_each(|line| line.void(clock));
+        let lines = self.evidence.iter_mut().flatten().chain(&mut self.witnesses).chain(&mut self.use_of);
+        lines.for_each(|line| line.void(clock));
         self.suspicion = false;
         self.doubts = false;
         self.consent.take_if(|consent| !consent.is_awaited_by_an_operator());
@@ -262,25 +318,25 @@ impl Judge {
         asked: Duration,
         reading: &Result<Placement, MoveError>,
     ) {
-        let counts = self.reads.take_if(|reads| *reads == call).is_some();
-        let Some(placement) = reading.as_ref().ok().filter(|_| counts) else { return };
-        self.free = match (placement, self.free) {
-            (Placement::Free, Some((first, _))) => Some((first, asked)),
-            (Placement::Free, None) => Some((asked, asked)),
-            (_, _) => None,
-        };
-        self.transition = match placement {
-            Placement::Transition { .. } => self.transition.or(Some(scene.now)),
-            Placement::Held { .. } | Placement::Free | Placement::Stranger { .. } | Placement::Split { .. } => None,
-        };
+        let Some(mover) = self.readings.iter().position(|readings| readings.awaited == Some(call)) else { return };
+        self.readings[mover].awaited = None;
+        let Ok(placement) = reading else { return };
+        self.readings[mover].note(scene.now, asked, placement);
         if let Some(moving) = &mut self.moving {
-            let over = |(_, token): &&(usize, Token)| placement.token() != Some(token);
-            let over: Vec<_> = moving.taken.iter().filter(over).map(|(_, token)| (token.clone(), scene.now)).collect();
+            let over = |taken: &&Taken| taken.mover == mover && placement.token() != Some(&taken.token);
+            let over: Vec<_> = moving.taken.iter().filter(over).map(|taken| (taken.token.clone(), scene.now)).collect();
             self.superseded.extend(over);
             moving.leaving |= matches!(placement, Placement::Transition { .. });
         }
         if let Some(moving) = &mut self.moving {
-            let holder = placement.holder().map(number);
+            let has_part = |parts: &[Part]| parts.iter().any(|part| part.node.as_ref().map(number) == Some(moving.to));
+            let holder = match placement {
+                Placement::Split { parts, .. } => Some(moving.to).filter(|_| has_part(parts)),
+                Placement::Held { .. }
+                | Placement::Transition { .. }
+                | Placement::Free
+                | Placement::Stranger { .. } => placement.holder().map(number),
+            };
             moving.landed = match (holder, moving.landed) {
                 (Some(node), Some((landed, at))) if landed == node => Some((landed, at)),
                 (Some(node), _) => Some((node, scene.clock)),
@@ -290,12 +346,11 @@ impl Judge {
                 moving.tried.push(moving.to);
             }
             // What this move has brought there itself, it may take away again.
-            moving.taken.retain(|(node, _)| holder != Some(*node) || !moving.tried.contains(node));
-            if *placement == Placement::Free {
-                moving.taken.clear();
-            }
+            let tried = &moving.tried;
+            let back = |taken: &Taken| holder == Some(taken.node) && tried.contains(&taken.node);
+            let over = |taken: &Taken| taken.mover == mover && (*placement == Placement::Free || back(taken));
+            moving.taken.retain(|taken| !over(taken));
         }
-        self.reading = Some(placement.clone());
     }
 
     /// An operator's word reached the monitor.
@@ -368,6 +423,13 @@ impl Judge {
                 let was_up = std::mem::take(&mut self.up[number(node)]);
                 self.downs[number(node)].extend(was_up.then_some(scene.now));
             }
+            EventKind::IdleWaitExpired { node, waited, .. } => self.expire_wait(scene, number(node), *waited),
+            EventKind::MoverChanged { .. } => {
+                self.await_no_reading();
+                if let Some(moving) = &mut self.moving {
+                    moving.tried.retain(|node| *node != moving.to);
+                }
+            }
             EventKind::NodeUndrained { node } => self.brakes.drained[number(node)] = false,
             EventKind::CandidateNotReady { node, .. } => self.unready[number(node)] = true,
             EventKind::CandidateReady { node } => self.unready[number(node)] = false,
@@ -415,9 +477,14 @@ impl Judge {
     }
 
     /// A read of the provider begins.
-    pub(crate) fn locate(&mut self, now: Duration, call: CallId) {
-        self.reads = Some(call);
+    pub(crate) fn locate(&mut self, now: Duration, call: CallId, mover: usize) {
+        self.readings[mover].awaited = Some(call);
         self.call(now);
+    }
+
+    /// What was asked for before now says nothing about what comes.
+    fn await_no_reading(&mut self) {
+        self.readings.iter_mut().for_each(|readings| readings.awaited = None);
     }
 
     /// A call of the monitor to the provider.
@@ -435,7 +502,7 @@ impl Judge {
     /// The reply to a request was given to the monitor.
     pub(crate) fn reply(&mut self, now: Duration, call: CallId, reply: &Result<Accepted, MoveError>) {
         // What was asked for before says nothing about what this request has done.
-        self.reads = None;
+        self.await_no_reading();
         if self.on_the_wire == Some(call) {
             self.on_the_wire = None;
         }
@@ -446,7 +513,8 @@ impl Judge {
         if let Some(moving) = &mut self.moving {
             moving.acted |= changed;
             moving.taken.extend(moving.taking.take().filter(|_| changed));
-            if reply.is_ok() && moving.claim == Some(call) && !moving.tried.contains(&moving.to) {
+            let done = reply.is_ok() || matches!(reply, Err(MoveError::Partly { .. }));
+            if done && moving.claim == Some(call) && !moving.tried.contains(&moving.to) {
                 moving.tried.push(moving.to);
             }
         }

@@ -24,7 +24,6 @@ mod trace;
 mod trouble;
 mod world;
 
-pub use generate::{plans, runner};
 pub use plan::{Plan, Shape, Step};
 pub use search::{Search, Tally, Violation, plan, replay};
 pub use world::{Outcome, live};

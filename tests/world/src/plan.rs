@@ -78,6 +78,14 @@ pub struct Shape {
     pub pre_move: Option<Duration>,
     /// An address that does not answer, while its holder does, is claimed anew.
     pub reclaims: bool,
+    /// Of how many parts the address consists, each of which may be elsewhere; 1 if it is whole.
+    pub parts: usize,
+    /// There is a second mover, which takes the address over where the first one fails.
+    pub chain: bool,
+    /// For how long a planned move waits for the node that it leaves to be idle; `None` if no check tells.
+    pub wait_for_idle: Option<Duration>,
+    /// The node that the address is to leave at the end is maintained, and not drained.
+    pub maintains: bool,
 }
 
 impl Shape {

@@ -1,10 +1,20 @@
 //! The truth about the address, and how the provider tells it and changes it.
 
+mod parts;
+mod taken;
+
 use std::time::Duration;
 
 use floatip_core::{Accepted, MoveError, NodeId, Placement, ReleaseMode, Strategy, Token};
 
 use crate::trouble::Stuck;
+use parts::Parts;
+
+pub(crate) use parts::Unanswered;
+pub(crate) use taken::CARRIER;
+
+/// The first mover: moves the address itself.
+pub(crate) const FIRST: usize = 0;
 
 /// What can hold the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +31,21 @@ struct Change {
     forced: bool,
 }
 
+/// What each mover sees from a time on.
+#[derive(Debug)]
+struct Moment {
+    at: Duration,
+    seen: [Placement; 2],
+}
+
 /// The provider of the one address.
 #[derive(Debug)]
 pub(crate) struct Provider {
     nodes: Vec<NodeId>,
+    /// Where each part is, if the address consists of several.
+    parts: Option<Parts>,
+    /// The node that has taken the address over, by the second mover, from what the first one moves.
+    taken_by: Option<usize>,
     /// It compares generation tokens; otherwise it knows snapshots only, and compares nothing.
     enforced: bool,
     /// It refuses claims of an address that somebody holds.
@@ -43,16 +64,18 @@ pub(crate) struct Provider {
     claims_left: u32,
     change: Option<Change>,
     minted: u64,
-    past: Vec<(Duration, Placement)>,
+    past: Vec<Moment>,
     /// When each node held the address last.
     held_last: Vec<Option<Duration>>,
 }
 
 impl Provider {
-    pub(crate) fn new(nodes: Vec<NodeId>, enforced: bool, exclusive: bool) -> Self {
+    pub(crate) fn new(nodes: Vec<NodeId>, enforced: bool, exclusive: bool, parts: usize) -> Self {
         let count = nodes.len();
-        Self {
+        let mut provider = Self {
             nodes,
+            parts: (parts > 1).then(|| Parts::new(parts)),
+            taken_by: None,
             enforced,
             exclusive,
             release_takes: Duration::ZERO,
@@ -69,9 +92,11 @@ impl Provider {
             claims_left: 0,
             change: None,
             minted: 0,
-            past: vec![(Duration::ZERO, Placement::Free)],
+            past: Vec::new(),
             held_last: vec![None; count],
-        }
+        };
+        provider.note(Duration::ZERO);
+        provider
     }
 
     /// Brings the truth up to `now`: a change whose time has come took effect at its own time.
@@ -84,13 +109,16 @@ impl Provider {
     /// True if a change is under way that never ends, and that a mover of `strategy` cannot end by force: a claim has no
     /// other target perhaps, and what overwrites does not release.
     pub(crate) fn is_stuck_for_good(&self, strategy: Strategy) -> bool {
+        if self.taken_by.is_some() {
+            return false;
+        }
         let forceable = |change: &Change| !change.forced && change.to.is_none() && strategy == Strategy::ReleaseFirst;
         self.change.as_ref().is_some_and(|change| change.ends.is_none() && !forceable(change))
     }
 
     /// True if a change is under way that never ends by itself.
     pub(crate) fn is_endless(&self) -> bool {
-        self.change.is_some_and(|change| change.ends.is_none())
+        self.taken_by.is_none() && self.change.is_some_and(|change| change.ends.is_none())
     }
 
     /// The node that the address is leaving.
@@ -110,20 +138,46 @@ impl Provider {
     }
 
     fn leave(&mut self, at: Duration) {
-        for holder in &self.holders {
-            if let Occupant::Node(node) = holder {
-                self.held_last[*node] = Some(at);
+        for node in 0..self.nodes.len() {
+            if self.holds(node) {
+                self.held_last[node] = Some(at);
             }
         }
     }
 
+    /// True if the address, or a part of it, is on `node`.
+    fn holds(&self, node: usize) -> bool {
+        match (&self.parts, self.taken_by) {
+            (Some(parts), _) => parts.are_on(node),
+            (None, Some(taken_by)) => taken_by == node,
+            (None, None) => self.holders.contains(&Occupant::Node(node)),
+        }
+    }
+
     fn note(&mut self, at: Duration) {
-        let placement = self.placement();
-        self.past.push((at, placement));
+        let seen = [self.seen_by_first(), self.seen_by_second()];
+        self.past.push(Moment { at, seen });
     }
 
     /// The truth now.
     pub(crate) fn placement(&self) -> Placement {
+        match self.taken_by {
+            Some(_) => self.seen_by_second(),
+            None => self.seen_by_first(),
+        }
+    }
+
+    fn seen_by(&self, mover: usize) -> Placement {
+        if mover == FIRST { self.seen_by_first() } else { self.seen_by_second() }
+    }
+
+    fn seen_by_first(&self) -> Placement {
+        if let Some(node) = self.taken_by {
+            return self.seen_as_taken(node);
+        }
+        if let Some(parts) = &self.parts {
+            return parts.placement(&self.nodes, &self.token);
+        }
         let token = self.token.clone();
         let node = |occupant: &Occupant| match occupant {
             Occupant::Node(node) => Some(self.nodes[*node].clone()),
@@ -144,14 +198,14 @@ impl Provider {
         }
     }
 
-    /// What a read answers now, which may be the state of an earlier time.
-    pub(crate) fn reading(&self, now: Duration) -> Placement {
+    /// What a read of a mover answers now, which may be the state of an earlier time.
+    pub(crate) fn reading(&self, now: Duration, mover: usize) -> Placement {
         let mut as_of = now.saturating_sub(self.lag);
         if let Some((since, _)) = self.frozen.filter(|(_, until)| now < *until) {
             as_of = as_of.min(since);
         }
-        let seen = self.past.iter().rev().find(|(at, _)| *at <= as_of).or(self.past.first());
-        seen.map_or(Placement::Free, |(_, placement)| placement.clone())
+        let moment = self.past.iter().rev().find(|moment| moment.at <= as_of).or(self.past.first());
+        moment.map_or(Placement::Free, |moment| moment.seen[mover].clone())
     }
 
     pub(crate) fn freeze_reads(&mut self, now: Duration, lasts: Duration) {
@@ -165,6 +219,12 @@ impl Provider {
 
     /// The node that holds the whole address, and is not being changed.
     pub(crate) fn holder(&self) -> Option<usize> {
+        if let Some(parts) = &self.parts {
+            return parts.holder();
+        }
+        if self.taken_by.is_some() {
+            return self.taken_by;
+        }
         match (self.change, self.holders.as_slice()) {
             (None, [Occupant::Node(node)]) => Some(*node),
             (Some(_), _) | (None, _) => None,
@@ -173,6 +233,12 @@ impl Provider {
 
     /// The node that packets to the address reach.
     pub(crate) fn serving(&self) -> Option<usize> {
+        if let Some(parts) = &self.parts {
+            return parts.serving();
+        }
+        if self.taken_by.is_some() {
+            return self.taken_by;
+        }
         match (self.change, self.holders.first()) {
             (None, Some(Occupant::Node(node))) => Some(*node),
             (Some(_), _) | (None, Some(Occupant::Stranger) | None) => None,
@@ -180,7 +246,7 @@ impl Provider {
     }
 
     pub(crate) fn is_settled(&self) -> bool {
-        self.claims_left == 0 && self.change.is_none()
+        self.taken_by.is_some() || self.claims_left == 0 && self.change.is_none()
     }
 
     pub(crate) fn holders(&self) -> usize {
@@ -188,21 +254,25 @@ impl Provider {
     }
 
     pub(crate) fn is_on_stranger(&self) -> bool {
-        self.holders.contains(&Occupant::Stranger)
+        self.holders.contains(&Occupant::Stranger) || self.parts.as_ref().is_some_and(Parts::are_on_stranger)
     }
 
     /// True if `node` held the address at `since` or later.
     pub(crate) fn held_since(&self, node: usize, since: Duration) -> bool {
-        self.holders.contains(&Occupant::Node(node)) || self.held_last[node].is_some_and(|last| last >= since)
+        self.holds(node) || self.held_last[node].is_some_and(|last| last >= since)
     }
 
     /// Somebody outside puts the address somewhere, at once.
     pub(crate) fn put(&mut self, now: Duration, on: Option<Occupant>, claims_left: u32) {
         self.leave(now);
         self.token = self.mint(on);
-        self.holders = on.into_iter().collect();
+        match &mut self.parts {
+            Some(parts) => parts.put(on),
+            None => self.holders = on.into_iter().collect(),
+        }
+        self.taken_by = None;
         self.change = None;
-        self.claims_left = claims_left;
+        self.claims_left = if self.parts.is_some() { 0 } else { claims_left };
         self.note(now);
     }
 
@@ -214,8 +284,8 @@ impl Provider {
         }
     }
 
-    fn is_current(&self, seen: &Placement) -> bool {
-        let truth = self.placement();
+    fn is_current(&self, seen: &Placement, mover: usize) -> bool {
+        let truth = self.seen_by(mover);
         match truth.token() {
             Some(token) => seen.token() == Some(token),
             None => *seen == Placement::Free,
@@ -223,7 +293,7 @@ impl Provider {
     }
 
     pub(crate) fn check_release(&self, seen: &Placement, mode: ReleaseMode) -> Result<(), MoveError> {
-        if *seen == Placement::Free || !self.is_current(seen) {
+        if *seen == Placement::Free || !self.is_current(seen, FIRST) {
             return Err(conflict("release"));
         }
         match self.change {
@@ -233,7 +303,7 @@ impl Provider {
     }
 
     pub(crate) fn release(&mut self, now: Duration, mode: ReleaseMode) -> Result<Accepted, MoveError> {
-        if self.holders.is_empty() && self.change.is_none() {
+        if self.holders.is_empty() && self.change.is_none() || self.taken_by.is_some() {
             return Err(conflict("release"));
         }
         let forced = mode == ReleaseMode::Forced;
@@ -257,8 +327,8 @@ impl Provider {
                 source: "no slot".into(),
             });
         }
-        let careless = *seen == Placement::Free && !self.exclusive;
-        if !careless && !self.is_current(seen) {
+        let careless = *seen == Placement::Free && !self.exclusive && self.parts.is_none();
+        if !careless && !self.is_current(seen, FIRST) {
             return Err(conflict("claim"));
         }
         let finishes = self.change.is_none() && self.holders == [Occupant::Node(to)];
@@ -274,6 +344,9 @@ impl Provider {
 
     pub(crate) fn claim(&mut self, now: Duration, to: usize, seen: &Placement) -> Result<Accepted, MoveError> {
         let occupant = Occupant::Node(to);
+        if self.taken_by.is_some() {
+            return Err(conflict("claim"));
+        }
         if self.change.is_none() && self.holders == [occupant] {
             if self.claims_left > 0 {
                 self.claims_left -= 1;

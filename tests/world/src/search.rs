@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use proptest::strategy::{Strategy, ValueTree};
+use proptest::strategy::ValueTree;
 
-use crate::generate::{plans, runner};
+use crate::generate::tree;
 use crate::plan::Plan;
 use crate::world::live;
 
@@ -17,7 +17,7 @@ const SHRINKS: u32 = 150;
 
 /// The plan of one seed.
 pub fn plan(seed: u64) -> Plan {
-    plans().new_tree(&mut runner(seed)).expect("plans are never rejected").current()
+    tree(seed).current()
 }
 
 /// What many scenarios amount to.
@@ -123,7 +123,7 @@ impl Search {
 /// Lives through the scenario of `seed` once more and tells its story; if it breaks a rule, the story of the smallest
 /// plan that does. Gives back what is broken.
 pub fn replay(seed: u64) -> (String, Vec<String>) {
-    let mut tree = plans().new_tree(&mut runner(seed)).expect("plans are never rejected");
+    let mut tree = tree(seed);
     let mut best = tree.current();
     if !broken_by(&best).is_empty() {
         let mut tries = 0;

@@ -18,11 +18,16 @@ pub(crate) struct Server {
     pub(crate) condition: Condition,
     /// It does not answer through the floating address.
     pub(crate) mute: bool,
+    /// Somebody uses it.
+    pub(crate) in_use: bool,
+    /// Somebody maintains it.
+    pub(crate) maintained: bool,
 }
 
 impl Server {
     pub(crate) fn well() -> Self {
-        Self { condition: Condition::Well { latency: Duration::from_millis(3) }, mute: false }
+        let condition = Condition::Well { latency: Duration::from_millis(3) };
+        Self { condition, mute: false, in_use: false, maintained: false }
     }
 
     /// True if it answers every probe within `timeout`.

@@ -172,6 +172,16 @@ pub enum Trouble {
     WitnessCut { monitor: usize, witness: usize, lasts: Duration },
     /// The hooks answer like this from now on.
     HooksAre { mood: Mood },
+    /// Somebody uses a node, or nobody does any more.
+    InUse { node: usize, in_use: bool },
+    /// Somebody maintains a node, and its checks say so, or nobody does any more.
+    Maintained { node: usize, maintained: bool },
+    /// Claims of one part of the address are refused, or are not any more.
+    PartRefused { part: usize, refused: bool },
+    /// Somebody outside puts one part of the address on a node, or nowhere.
+    PartMoved { part: usize, node: Option<usize> },
+    /// So many claims are answered for all parts but one.
+    PartsUnanswered { count: u8 },
     /// An operator says something to a monitor.
     Ordered { monitor: usize, order: Order, node: usize },
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use floatip_core::engine::{CallId, CheckSettings, ProbeId, Settings, WitnessSettings};
 use floatip_core::{
     Accepted, AddressUnreachable, Capabilities, Durable, Engine, Failback, FloatingIp, Grant, MoveError, Node, NodeId,
-    Policy, Precondition, Readiness, ReleaseMode, Verdict,
+    Policy, Precondition, Readiness, ReleaseMode, Strategy, Verdict,
 };
 
 use crate::judge::{Judge, Scene};
@@ -18,7 +18,7 @@ use crate::lease_store::LeaseStore;
 use crate::monitor::{Input, Monitor};
 use crate::network::{Network, Path};
 use crate::plan::Plan;
-use crate::provider::{Occupant, Provider};
+use crate::provider::{Occupant, Provider, Unanswered};
 use crate::server::{Condition, Server};
 use crate::trace::Trace;
 use crate::trouble::Mood;
@@ -52,8 +52,21 @@ pub struct Outcome {
 /// A request to the provider.
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
-    Release { seen: floatip_core::Placement, mode: ReleaseMode },
-    Claim { to: usize, seen: floatip_core::Placement },
+    Release {
+        seen: floatip_core::Placement,
+        mode: ReleaseMode,
+    },
+    Claim {
+        to: usize,
+        seen: floatip_core::Placement,
+        /// The part of it that is not answered.
+        unanswered: Option<Unanswered>,
+    },
+    /// The second mover takes the address over.
+    TakeOver {
+        to: usize,
+        seen: floatip_core::Placement,
+    },
 }
 
 /// Where a request or its reply is.
@@ -79,6 +92,7 @@ enum Coming {
         monitor: usize,
         life: u32,
         call: CallId,
+        mover: usize,
         asked: Duration,
         arrived: Duration,
     },
@@ -136,6 +150,8 @@ struct World {
     /// Until when each witness answers nobody.
     silent: Vec<Duration>,
     mood: Mood,
+    /// So many claims of an address of several parts are not answered for one of them.
+    unanswered: u8,
     monitors: Vec<Monitor>,
     trace: Trace,
     broken: Vec<String>,
@@ -167,7 +183,7 @@ impl World {
         let shape = &plan.shape;
         let nodes: Vec<NodeId> =
             NAMES[..shape.nodes].iter().map(|name| NodeId::new(name).expect("a name without blanks")).collect();
-        let mut provider = Provider::new(nodes.clone(), shape.enforced, !shape.strict);
+        let mut provider = Provider::new(nodes.clone(), shape.enforced, !shape.strict, shape.parts);
         provider.release_takes = shape.release_takes;
         provider.claim_takes = shape.claim_takes;
         provider.claims_to_settle = shape.claims_to_settle;
@@ -192,6 +208,7 @@ impl World {
             store: LeaseStore::default(),
             silent: vec![Duration::ZERO; shape.witnesses],
             mood: Mood::Allows,
+            unanswered: 0,
             monitors,
             trace: Trace::new(told),
             broken: Vec::new(),
@@ -237,6 +254,7 @@ impl World {
         if shape.reclaims {
             policy.address_unreachable = AddressUnreachable::Reclaim;
         }
+        policy.wait_for_idle = shape.wait_for_idle.unwrap_or_default();
         let witness = |index: usize| WitnessSettings {
             name: NodeId::new(&format!("w{index}")).expect("a name without blanks"),
             host: format!("10.9.{index}.1").parse().expect("a plain address"),
@@ -250,14 +268,19 @@ impl World {
             direct: true,
             verifies: true,
         };
+        let sessions =
+            CheckSettings { kind: "sessions", role: floatip_core::Role::TellsIdle, verifies: false, ..check };
+        let mut checks = vec![check; shape.checks];
+        checks.extend(shape.wait_for_idle.map(|_| sessions));
         let precondition = if shape.enforced { Precondition::Enforced } else { Precondition::BestEffort };
-        let mover =
-            Capabilities::new(shape.strategy).can_force(true).call_timeout(CALL_TIMEOUT).precondition(precondition);
+        let can = |strategy| Capabilities::new(strategy).call_timeout(CALL_TIMEOUT).precondition(precondition);
+        let mut movers = vec![can(shape.strategy).can_force(true)];
+        movers.extend(shape.chain.then(|| can(Strategy::Overwrite)));
         Settings {
             floating_ip: FloatingIp::new("ftp", "10.0.0.30").expect("a plain address"),
             nodes: (0..shape.nodes).map(|index| node(NAMES[index], index + 1)).collect(),
-            checks: vec![check; shape.checks],
-            movers: vec![mover],
+            checks,
+            movers,
             witnesses: (0..shape.witnesses).map(witness).collect(),
             witness_quorum: shape.quorum,
             pre_move: shape.pre_move,
@@ -347,8 +370,8 @@ impl World {
     fn come(&mut self, coming: Coming) {
         match coming {
             Coming::Input { monitor, life, input } => self.input(monitor, life, input),
-            Coming::Reading { monitor, life, call, asked, arrived } => {
-                let reading = Ok(self.provider.reading(arrived));
+            Coming::Reading { monitor, life, call, mover, asked, arrived } => {
+                let reading = Ok(self.provider.reading(arrived, mover));
                 self.input(monitor, life, Input::Reading { call, asked, reading });
             }
             Coming::Arrival { way, request } => self.arrive(way, request),
@@ -448,6 +471,7 @@ impl World {
             self.trace.mark([self.now.as_nanos() as u64, probe, subject as u64, u64::from(verdict.is_healthy())]);
             self.judge(monitor, |judge, scene| match subject.checked_sub(scene.shape.nodes + 1) {
                 Some(witness) => judge.witness(scene, witness, started, verdict),
+                None if check == scene.shape.checks => judge.idleness(scene, subject, started, verdict),
                 None => judge.verdict(scene, subject, check, started, verdict),
             });
         }

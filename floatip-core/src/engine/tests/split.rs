@@ -40,6 +40,33 @@ fn told(bench: &Bench) -> Vec<String> {
     bench.events.iter().filter_map(told).collect()
 }
 
+/// Two of three nodes have parts of the address, and service answers through it: for the monitor it leads to `a`.
+#[test]
+fn an_answer_through_a_split_address_keeps_no_part_of_it_on_a_dead_node() {
+    let mut bench = Bench::of(false, &["a", "b", "c"]);
+    bench.engine.settings.movers[0] = Capabilities::new(Strategy::Overwrite);
+    bench.placement = split();
+    bench.sick = Some("");
+    bench.run(30 * S);
+    assert_eq!(bench.engine.status(bench.now).holder, Some(id("b")), "it has most of it");
+    bench.sick = Some("b");
+    bench.serving = Some("a");
+    let failed = bench.now;
+    let moved = |event: &EventKind| matches!(event, EventKind::MoveStarted { cause: Cause::Failover, .. });
+    let mut repairs = 0;
+    while !bench.events.iter().any(moved) {
+        assert!(bench.now < failed + 9 * S, "before the next sweep: {:?}", bench.events);
+        if bench.requests.len() > repairs {
+            repairs = bench.requests.len();
+            bench.reply(Err(denied()));
+        }
+        bench.run(100 * MS);
+    }
+    bench.run(S);
+    let Some((_, Action::Claim { to, seen, .. })) = bench.requests.last() else { panic!("{:?}", bench.requests) };
+    assert_eq!((to, seen), (&id("a"), &split()));
+}
+
 #[test]
 fn what_was_refused_for_good_is_not_waited_for() {
     for left in [

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use floatip_core::{Cause, MoveId, Receipt, Strategy, Verification};
+use floatip_core::{Cause, MoveId, Placement, Receipt, Strategy, Verification};
 
-use super::{AGREEMENT, Judge, Moving, Scene, number};
+use super::{Judge, Moving, Readings, Scene, number};
 use crate::evidence::Evidence;
 
 impl Judge {
     pub(super) fn start_move(&mut self, scene: Scene<'_>, id: MoveId, cause: Cause, from: Option<usize>, to: usize) {
         self.moves += 1;
-        self.reads = None;
+        self.await_no_reading();
         if let Some(moving) = &self.moving {
             let before = moving.id;
             self.breaks(|| format!("move {id} starts while move {before} is in flight"));
@@ -21,9 +21,13 @@ impl Judge {
         if self.is_paused(scene.now) && !forced {
             self.breaks(|| format!("a {cause:?} starts although it is paused"));
         }
-        if self.brakes.drained[to] && !forced {
-            self.breaks(|| format!("a {cause:?} starts towards node {to}, which is drained"));
+        if self.is_to_be_left(to) && !forced {
+            self.breaks(|| format!("a {cause:?} starts towards node {to}, which is drained or maintained"));
         }
+        if let Some(from) = from.filter(|_| !forced) {
+            self.judge_idleness(scene, cause, from);
+        }
+        self.waited_for = None;
         if !forced && !self.subject(to).iter().all(|line| line.may_be_up(scene.clock, &scene.shape.health)) {
             self.breaks(|| format!("a {cause:?} starts towards node {to}, which is not known to be well"));
         }
@@ -43,8 +47,8 @@ impl Judge {
             Cause::Rescue => self.judge_rescue(scene),
             Cause::Failback => self.judge_failback(scene, from, to),
             Cause::Drain => {
-                if !from.is_some_and(|from| self.brakes.drained[from]) {
-                    self.breaks(|| format!("the address leaves {from:?}, which is not drained"));
+                if !from.is_some_and(|from| self.is_to_be_left(from)) {
+                    self.breaks(|| format!("the address leaves {from:?}, which is neither drained nor maintained"));
                 }
             }
             Cause::Switchover => {}
@@ -111,23 +115,59 @@ impl Judge {
         if scene.shape.checks == 1 && self.under_way.values().any(overdue) {
             self.breaks(|| format!("rule 1: a failover to node {to}, which has left a newer probe unanswered"));
         }
-        if self.address().iter().all(|line| line.is_healthy_since(since)) {
+        // What answers through an address that is split may be another node.
+        let split = self.readings.iter().any(|readings| matches!(readings.newest, Some(Placement::Split { .. })));
+        if !split && self.address().iter().all(|line| line.is_healthy_since(since)) {
             self.breaks(|| format!("rule 3: a failover from node {from}, which serves through the address"));
         }
         if self.suspicion {
             self.breaks(|| "rule 5: a failover while every node fails".into());
         }
         let failed = self.address().iter().any(|line| line.newest_failure().is_some_and(|failure| failure >= since));
-        Some(since).filter(|_| self.served && !failed)
+        Some(since).filter(|_| self.served && !failed && !split)
     }
 
     fn judge_rescue(&mut self, scene: Scene<'_>) {
-        let free = self.free.is_some_and(|(first, newest)| newest >= first + AGREEMENT);
-        let stalled = self.transition.is_some_and(|since| scene.now >= since + scene.shape.patience);
-        if !free && !stalled {
-            let (reading, row) = (self.reading.clone(), self.free);
-            self.breaks(|| format!("rule 4: a rescue after {reading:?} and free readings {row:?}"));
+        let patience = scene.shape.patience;
+        let stalled = |readings: &Readings| readings.transition.is_some_and(|since| scene.now >= since + patience);
+        let lost = |readings: &Readings| {
+            Readings::agree(readings.free) || Readings::agree(readings.split) || stalled(readings)
+        };
+        let held = |readings: &Readings| readings.newest.as_ref().is_some_and(|newest| newest.holder().is_some());
+        if !self.readings.iter().any(lost) || self.readings.iter().any(held) {
+            let readings = self.readings.clone();
+            self.breaks(|| format!("rule 4: a rescue after {readings:?}"));
         }
+    }
+
+    /// A move from a node that is not down waits until that is idle, for a bounded time.
+    fn judge_idleness(&mut self, scene: Scene<'_>, cause: Cause, from: usize) {
+        let health = &scene.shape.health;
+        // What an operator asked for is looked at before the hooks are asked, and they may take their time.
+        let looked_at_before = cause == Cause::Switchover && scene.shape.pre_move.is_some();
+        let down = self.subject(from).iter().any(|line| line.is_still_down(scene.clock, health));
+        if scene.shape.wait_for_idle.is_none() || looked_at_before || down || cause == Cause::Failover {
+            return;
+        }
+        let lifetime = health.verdict_lifetime();
+        let idle = self.use_of[from].newest_healthy().is_some_and(|at| scene.clock <= at + lifetime);
+        if (!idle || self.use_of[from].row() > 0) && self.waited_for != Some(from) {
+            self.breaks(|| format!("a {cause:?} from node {from}, which is in use, has not waited"));
+        }
+    }
+
+    /// The monitor says that a move has waited for long enough.
+    pub(super) fn expire_wait(&mut self, scene: Scene<'_>, node: usize, waited: Duration) {
+        let bound = scene.shape.wait_for_idle.unwrap_or_default();
+        if waited < bound || self.last_end.is_some_and(|end| scene.now < end + bound) {
+            self.breaks(|| format!("a move from node {node} has waited for {waited:?} only"));
+        }
+        self.waited_for = Some(node);
+    }
+
+    /// An operator has drained the node, or somebody maintains it.
+    pub(super) fn is_to_be_left(&self, node: usize) -> bool {
+        self.brakes.drained[node] || self.is_maintained(node)
     }
 
     fn judge_failback(&mut self, scene: Scene<'_>, from: Option<usize>, to: usize) {
@@ -185,7 +225,7 @@ impl Judge {
         let verifies = std::mem::take(&mut moving.verification_failed);
         let (again, forced, cause) = (moving.tried.contains(&to) && !moving.was_stuck, moving.forced, moving.cause);
         if verifies {
-            self.reads = None;
+            self.await_no_reading();
         }
         if verifies && again {
             self.breaks(|| format!("rule 9: after a failed verification back to node {to}"));

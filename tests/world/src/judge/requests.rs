@@ -3,24 +3,25 @@
 use std::time::Duration;
 
 use floatip_core::engine::CallId;
-use floatip_core::{Cause, Placement, Token};
+use floatip_core::{Cause, Part, Placement, Token};
 
 use crate::evidence::Evidence;
+use crate::provider::{CARRIER, FIRST};
 
-use super::{AGREEMENT, Judge, Scene, number};
+use super::{Judge, Readings, Scene, Taken, number};
 
 /// For how long a superseded token makes a reading stale.
 const RETIREMENT: Duration = Duration::from_secs(59);
 
 impl Judge {
     /// A release or a claim leaves the monitor.
-    fn send(&mut self, now: Duration, call: CallId, what: &str, seen: &Placement) {
-        self.reads = None;
+    fn send(&mut self, now: Duration, call: CallId, mover: usize, what: &str, seen: &Placement) {
+        self.await_no_reading();
         if self.on_the_wire.replace(call).is_some() {
             self.breaks(|| format!("{what} while another request is on the wire"));
         }
-        if self.reading.as_ref() != Some(seen) {
-            let newest = self.reading.clone();
+        if self.readings[mover].newest.as_ref() != Some(seen) {
+            let newest = self.readings[mover].newest.clone();
             self.breaks(|| format!("rule 6: {what} with {seen:?}, but what was read last is {newest:?}"));
         }
         let lately = |at: Duration| now < at + RETIREMENT;
@@ -33,23 +34,28 @@ impl Judge {
     }
 
     /// A move that takes the address from somebody must still have its reason.
-    fn take(&mut self, scene: Scene<'_>, what: &str, holder: usize, token: &Token) {
+    fn take(&mut self, scene: Scene<'_>, what: &str, taking: Taken) {
+        let holder = taking.node;
         let Some(moving) = &mut self.moving else {
             return self.breaks(|| format!("{what} takes the address from node {holder} without a move"));
         };
-        moving.taking = Some((holder, token.clone()));
-        let again = |(node, taken): &(usize, Token)| *node == holder && taken != token;
-        if matches!(token, Token::Generation(_)) && moving.taken.iter().any(again) {
+        let again = |taken: &Taken| (taken.mover, taken.node) == (taking.mover, holder) && taken.token != taking.token;
+        let again = matches!(taking.token, Token::Generation(_)) && moving.taken.iter().any(again);
+        moving.taking = Some(taking);
+        let rescues = moving.cause == Cause::Rescue && !moving.acted;
+        if again {
             self.breaks(|| format!("{what} grabs the address again, which was assigned anew to node {holder}"));
         }
-        let Some(moving) = &self.moving else { return };
-        if moving.acted {
-            return;
-        }
-        let (cause, forced) = (moving.cause, moving.forced);
-        if cause == Cause::Rescue {
+        if rescues {
             self.breaks(|| format!("rule 3: a rescue takes the address from node {holder}"));
         }
+        self.still_has_reason(scene, what, holder);
+    }
+
+    /// A move that has changed nothing yet must still have its reason.
+    fn still_has_reason(&mut self, scene: Scene<'_>, what: &str, holder: usize) {
+        let Some(moving) = self.moving.as_ref().filter(|moving| !moving.acted) else { return };
+        let (cause, forced) = (moving.cause, moving.forced);
         if self.is_paused(scene.now) && !forced {
             self.breaks(|| format!("{what} of a {cause:?} although it is paused"));
         }
@@ -62,13 +68,31 @@ impl Judge {
         }
     }
 
+    /// The parts of a split address are brought together, while nothing moves.
+    fn gather(&mut self, scene: Scene<'_>, mover: usize, to: usize, parts: &[Part]) {
+        if !Readings::agree(self.readings[mover].split) {
+            self.breaks(|| "rule 4: parts are gathered after a single reading that it is split".into());
+        }
+        if !parts.iter().any(|part| part.node.as_ref().map(number) == Some(to)) {
+            self.breaks(|| format!("parts are gathered for node {to}, which has none"));
+        }
+        if self.is_paused(scene.now) {
+            self.breaks(|| "parts are gathered although it is paused".into());
+        }
+        if !self.subject(to).iter().all(|line| line.may_be_up(scene.clock, &scene.shape.health)) {
+            self.breaks(|| format!("parts are gathered for node {to}, which is not known to be well"));
+        }
+    }
+
     pub(crate) fn release(&mut self, scene: Scene<'_>, call: CallId, seen: &Placement) {
-        self.send(scene.now, call, "a release", seen);
+        self.send(scene.now, call, FIRST, "a release", seen);
         if Self::takes_over(scene.shape.strategy) && matches!(seen, Placement::Held { .. }) {
             self.breaks(|| "an overwriting mover is asked to release".into());
         }
         match seen {
-            Placement::Held { node, token, .. } => self.take(scene, "a release", number(node), token),
+            Placement::Held { node, token, .. } => {
+                self.take(scene, "a release", Taken { mover: FIRST, node: number(node), token: token.clone() });
+            }
             Placement::Transition { .. } if self.moving.is_some() => {}
             Placement::Transition { .. } | Placement::Free | Placement::Stranger { .. } | Placement::Split { .. } => {
                 self.breaks(|| format!("a release of {seen:?}"));
@@ -76,31 +100,44 @@ impl Judge {
         }
     }
 
-    pub(crate) fn claim(&mut self, scene: Scene<'_>, call: CallId, to: usize, seen: &Placement) {
-        let repairs = matches!(seen, Placement::Held { node, settled: false, .. } if number(node) == to);
-        let under_way = self.reads;
-        self.send(scene.now, call, "a claim", seen);
-        if repairs && self.moving.is_none() {
+    pub(crate) fn claim(&mut self, scene: Scene<'_>, call: CallId, mover: usize, to: usize, seen: &Placement) {
+        let unsettled = matches!(seen, Placement::Held { node, settled: false, .. } if number(node) == to);
+        let under_way: Vec<_> = self.readings.iter().map(|readings| readings.awaited).collect();
+        self.send(scene.now, call, mover, "a claim", seen);
+        if self.moving.is_none() && (unsettled || matches!(seen, Placement::Split { .. })) {
             // What finishes a claim moves nothing: a read under way still tells where the address is, until its reply.
-            self.reads = under_way;
+            self.readings.iter_mut().zip(under_way).for_each(|(readings, awaited)| readings.awaited = awaited);
             self.repairing = Some(call);
+            if let Placement::Split { parts, .. } = seen {
+                self.gather(scene, mover, to, parts);
+            }
             return;
         }
+        let from = self.moving.as_ref().and_then(|moving| moving.from);
         match seen {
-            Placement::Held { node, token, .. } if !repairs => {
-                if !Self::takes_over(scene.shape.strategy) {
+            Placement::Held { node, token, .. } if !unsettled => {
+                if mover == FIRST && !Self::takes_over(scene.shape.strategy) {
                     self.breaks(|| format!("a claim for node {to} of what node {node} holds"));
                 }
-                self.take(scene, "a claim", number(node), token);
+                self.take(scene, "a claim", Taken { mover, node: number(node), token: token.clone() });
             }
             Placement::Free => {
-                let agreed = self.free.is_some_and(|(first, newest)| newest >= first + AGREEMENT);
+                let agreed = Readings::agree(self.readings[mover].free);
                 if !agreed && !self.moving.as_ref().is_some_and(|moving| moving.acted || moving.leaving) {
                     self.breaks(|| "rule 4: a claim after a single reading that it is free".into());
                 }
             }
-            Placement::Stranger { .. } => self.breaks(|| "a claim of what a stranger holds".into()),
-            Placement::Held { .. } | Placement::Transition { .. } | Placement::Split { .. } => {}
+            // The second mover takes it from what the first one moves, but not from anybody else.
+            Placement::Stranger { description, .. } => {
+                if mover == FIRST || description != CARRIER {
+                    self.breaks(|| "a claim of what a stranger holds".into());
+                }
+                from.into_iter().for_each(|from| self.still_has_reason(scene, "a claim", from));
+            }
+            Placement::Split { .. } => {
+                from.into_iter().for_each(|from| self.still_has_reason(scene, "a claim", from));
+            }
+            Placement::Held { .. } | Placement::Transition { .. } => {}
         }
         let health = &scene.shape.health;
         let Some(moving) = &self.moving else {
@@ -117,7 +154,7 @@ impl Judge {
         let is_down = |node: usize| self.subject(node).iter().any(|line| line.is_down(scene.clock, health));
         let is_up = |node: usize| self.subject(node).iter().all(|line| line.is_up(scene.clock, health));
         let other = (0..scene.shape.nodes).find(|node| {
-            *node != to && Some(*node) != from && is_up(*node) && !self.unready[*node] && !self.brakes.drained[*node]
+            *node != to && Some(*node) != from && is_up(*node) && !self.unready[*node] && !self.is_to_be_left(*node)
         });
         if let (true, false, true, Some(other)) = (first, forced, is_down(to), other) {
             self.breaks(|| {

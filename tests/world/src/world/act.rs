@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use floatip_core::engine::{Action, CallId};
-use floatip_core::{Command, HookResult, MoveError, Reason, Verdict, Via};
+use floatip_core::{Command, HookResult, MoveError, Readiness, Reason, Verdict, Via};
 
 use super::{CALL_TIMEOUT, Coming, OnItsWay, Request, World, no_reply};
 use crate::judge::number;
 use crate::monitor::Input;
 use crate::network::Path;
+use crate::provider::{FIRST, Unanswered};
 use crate::server::Condition;
 use crate::trouble::{Call, CallFault, Mood, StoreFault};
 
@@ -21,8 +22,12 @@ impl World {
                 let subject = self.monitors[monitor].judge.subject_of(via, node.as_ref());
                 self.trace.mark([self.now.as_nanos() as u64, id, subject as u64, 7]);
                 self.monitors[monitor].probes.insert(id, (subject, check));
-                self.monitors[monitor].judge.begun(id, subject, at);
+                let tells_idle = check == self.plan.shape.checks;
+                if !tells_idle {
+                    self.monitors[monitor].judge.begun(id, subject, at);
+                }
                 let (after, result) = self.probe(monitor, via, subject);
+                let result = if tells_idle { result.map(|verdict| self.sessions(subject, verdict)) } else { result };
                 let input = Input::Verdict { probe: id, started: at, result };
                 let life = self.monitors[monitor].life;
                 self.later(after, Coming::Input { monitor, life, input });
@@ -42,19 +47,26 @@ impl World {
                 self.monitors[monitor].probes.remove(&id);
                 self.monitors[monitor].judge.ended(id);
             }
-            Action::Locate { call, .. } => self.locate(monitor, call),
-            Action::Release { call, seen, mode, .. } => {
+            Action::Locate { call, mover, .. } => self.locate(monitor, call, mover),
+            Action::Release { call, mover, seen, mode } => {
+                if mover != FIRST {
+                    self.break_rule("an overwriting mover is asked to release");
+                }
                 self.tell(format_args!("m{monitor}: release {call} {mode:?}, seen {seen:?}"));
                 self.judge(monitor, |judge, scene| judge.release(scene, call, &seen));
                 self.request(monitor, call, Call::Release, Request::Release { seen, mode });
             }
-            Action::Claim { call, to, seen, .. } => {
-                self.tell(format_args!("m{monitor}: claim {call} for {to}, seen {seen:?}"));
+            Action::Claim { call, mover, to, seen, .. } => {
+                self.tell(format_args!("m{monitor}: claim {call} for {to} by mover {mover}, seen {seen:?}"));
                 let to = number(&to);
-                self.judge(monitor, |judge, scene| judge.claim(scene, call, to, &seen));
-                self.request(monitor, call, Call::Claim, Request::Claim { to, seen });
+                self.judge(monitor, |judge, scene| judge.claim(scene, call, mover, to, &seen));
+                let request = match mover {
+                    FIRST => Request::Claim { to, seen, unanswered: self.leave_unanswered() },
+                    _ => Request::TakeOver { to, seen },
+                };
+                self.request(monitor, call, Call::Claim, request);
             }
-            Action::Ready { call, node, .. } => self.ask_ready(monitor, call, number(&node)),
+            Action::Ready { call, mover, node } => self.ask_ready(monitor, call, mover, number(&node)),
             Action::Answer { command, result } => {
                 self.tell(format_args!("m{monitor}: answer {command}: {result:?}"));
                 self.monitors[monitor].judge.answered(command);
@@ -88,9 +100,13 @@ impl World {
             return hangs;
         }
         let quick = MS * self.rng.u32(1..20);
+        let healthy = match server.maintained {
+            true => Verdict::healthy().in_maintenance("an upgrade"),
+            false => Verdict::healthy(),
+        };
         match server.condition {
-            Condition::Well { latency } if latency < timeout => (latency, Ok(Verdict::healthy())),
-            Condition::Lossy { percent } if self.rng.u8(..100) >= percent => (quick, Ok(Verdict::healthy())),
+            Condition::Well { latency } if latency < timeout => (latency, Ok(healthy)),
+            Condition::Lossy { percent } if self.rng.u8(..100) >= percent => (quick, Ok(healthy)),
             Condition::Well { .. } | Condition::Lossy { .. } | Condition::Hangs => hangs,
             Condition::Refuses => (quick, Ok(Verdict::unhealthy(Reason::Refused))),
             Condition::Terminated => match via {
@@ -98,6 +114,20 @@ impl World {
                 Via::Floating => hangs,
             },
         }
+    }
+
+    /// What the check that counts sessions makes of an answer.
+    fn sessions(&self, node: usize, verdict: Verdict) -> Verdict {
+        match verdict.is_healthy() && self.servers[node].in_use {
+            true => Verdict::unhealthy(Reason::Failed { detail: "3 sessions".into() }),
+            false => verdict,
+        }
+    }
+
+    /// The part of a claim that is not to be answered, and whether that arrives.
+    fn leave_unanswered(&mut self) -> Option<Unanswered> {
+        self.unanswered = self.unanswered.checked_sub(1)?;
+        Some(Unanswered { part: self.rng.usize(..3), arrives: self.rng.bool() })
     }
 
     fn probe_witness(&mut self, monitor: usize, witness: usize) -> (Duration, Verdict) {
@@ -137,8 +167,8 @@ impl World {
         if lost { Some(CallFault::RequestLost) } else { self.monitors[monitor].fault(call) }
     }
 
-    fn locate(&mut self, monitor: usize, call: CallId) {
-        self.monitors[monitor].judge.locate(self.now, call);
+    fn locate(&mut self, monitor: usize, call: CallId, mover: usize) {
+        self.monitors[monitor].judge.locate(self.now, call, mover);
         let life = self.monitors[monitor].life;
         if self.burns(monitor) {
             return;
@@ -147,7 +177,7 @@ impl World {
         let (after, reading) = match self.fault(monitor, Call::Locate) {
             None => {
                 let (asked, arrived) = (self.now, self.now + there);
-                return self.later(there + back, Coming::Reading { monitor, life, call, asked, arrived });
+                return self.later(there + back, Coming::Reading { monitor, life, call, mover, asked, arrived });
             }
             Some(CallFault::RequestLost | CallFault::ReplyLost) => {
                 let error = MoveError::TimedOut { call: "locate", source: "no reply".into() };
@@ -197,7 +227,8 @@ impl World {
         let strategy = self.plan.shape.strategy;
         let checked = match &request {
             Request::Release { seen, mode } => self.provider.check_release(seen, *mode),
-            Request::Claim { to, seen } => self.provider.check_claim(*to, seen, strategy),
+            Request::Claim { to, seen, .. } => self.provider.check_claim(*to, seen, strategy),
+            Request::TakeOver { seen, .. } => self.provider.check_take_over(seen),
         };
         match checked {
             Err(error) => self.answer_to(&way, Err(error)),
@@ -214,9 +245,16 @@ impl World {
         if alive && self.plan.shape.leased && self.store.holder(self.now) != Some(way.monitor) {
             self.break_rule(&format!("rule 6: a request of m{} takes effect without the lease", way.monitor));
         }
+        let now = self.now;
         let reply = match &request {
-            Request::Release { mode, .. } => self.provider.release(self.now, *mode),
-            Request::Claim { to, seen } => self.provider.claim(self.now, *to, seen),
+            Request::Release { mode, .. } => self.provider.release(now, *mode),
+            Request::Claim { to, seen, unanswered } if self.provider.is_in_parts() => {
+                // The first parts had been asked for when the monitor died.
+                let reach = if alive { usize::MAX } else { self.rng.usize(..3) };
+                self.provider.claim_parts(now, *to, seen, |part| part < reach, *unanswered)
+            }
+            Request::Claim { to, seen, .. } => self.provider.claim(now, *to, seen),
+            Request::TakeOver { to, .. } => Ok(self.provider.take_over(now, *to)),
         };
         let truth = self.provider.placement();
         self.tell(format_args!("the provider: {truth}"));
@@ -226,9 +264,10 @@ impl World {
         self.answer_to(&way, reply);
     }
 
-    fn ask_ready(&mut self, monitor: usize, call: CallId, node: usize) {
+    fn ask_ready(&mut self, monitor: usize, call: CallId, mover: usize, node: usize) {
         let life = self.monitors[monitor].life;
         let (after, answer) = match self.fault(monitor, Call::Ready) {
+            None if mover != FIRST => (self.way() + self.way(), Ok(Readiness::Ready)),
             None => (self.way() + self.way(), Ok(self.readiness(node))),
             Some(CallFault::RequestLost | CallFault::ReplyLost) => {
                 (CALL_TIMEOUT, Err(MoveError::TimedOut { call: "ready", source: "no reply".into() }))

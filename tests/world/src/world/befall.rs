@@ -99,6 +99,14 @@ impl World {
                 }
             }
             Trouble::HooksAre { mood } => self.mood = mood,
+            Trouble::InUse { node, in_use } => self.servers[node % nodes].in_use = in_use,
+            Trouble::Maintained { node, maintained } => self.servers[node % nodes].maintained = maintained,
+            Trouble::PartRefused { part, refused } => self.provider.refuse_part(part, refused),
+            Trouble::PartMoved { part, node } if !strict && self.provider.is_in_parts() => {
+                self.provider.put_part(self.now, part, node.map(|node| Occupant::Node(node % nodes)));
+            }
+            Trouble::PartMoved { .. } => {}
+            Trouble::PartsUnanswered { count } => self.unanswered = count,
             Trouble::Ordered { monitor, order, node } => self.order(monitor % monitors, order, node % nodes),
         }
     }

@@ -8,7 +8,7 @@ use floatip_core::{Health, NodeStatus, State, Status, Strategy};
 use super::World;
 use crate::network::Network;
 use crate::server::{Condition, Server};
-use crate::trouble::{Mood, Order, Stuck};
+use crate::trouble::{Mood, Order, Stuck, Trouble};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -40,7 +40,9 @@ impl World {
         let nodes = self.nodes.len();
         let well = self.rng.usize(..nodes);
         for node in 0..nodes {
-            self.servers[node] = Server::well();
+            // Whoever is in use stays so: a planned move waits for a bounded time only.
+            let in_use = self.servers[node].in_use;
+            self.servers[node] = Server { in_use, ..Server::well() };
             if node != well && self.rng.u8(..3) == 0 {
                 self.servers[node].condition = Condition::Refuses;
             }
@@ -50,6 +52,8 @@ impl World {
         }
         self.agenda.retain(|_, coming| !matches!(coming, super::Coming::Condition { .. } | super::Coming::Cut { .. }));
         self.provider.stuck_releases = Stuck::Never;
+        self.provider.refuse_nothing();
+        self.unanswered = 0;
         self.provider.end_staleness();
         // What regularly takes longer than the patience would be given up for ever.
         let most = self.plan.shape.patience.mul_f64(0.75);
@@ -109,7 +113,7 @@ impl World {
         while self.broken.is_empty() && self.advance(until) {}
     }
 
-    /// Operators release all brakes, and perhaps drain a node that is not needed.
+    /// Operators release all brakes, and perhaps drain or maintain a node that is not needed.
     fn orders(&mut self) -> Option<usize> {
         let alive = self.wait(CALM, |world| {
             let runs = |m: &crate::monitor::Monitor| m.engine.is_some() && m.still.is_none() && m.stopping.is_none();
@@ -122,10 +126,14 @@ impl World {
         if self.rng.u8(..4) == 0 && (0..self.nodes.len()).filter(|node| self.is_well(*node)).count() > 1 {
             drained = (0..self.nodes.len()).find(|node| self.is_well(*node));
         }
+        let maintained = drained.filter(|_| self.plan.shape.maintains);
+        if let Some(node) = maintained {
+            self.befall(Trouble::Maintained { node, maintained: true });
+        }
         for monitor in 0..self.monitors.len() {
             self.order(monitor, Order::Resume, 0);
             for node in 0..self.nodes.len() {
-                let wanted = drained == Some(node);
+                let wanted = drained == Some(node) && maintained.is_none();
                 if self.monitors[monitor].judge.is_drained(node) != wanted {
                     self.order(monitor, if wanted { Order::Drain } else { Order::Undrain }, node);
                 }
@@ -160,7 +168,8 @@ impl World {
     fn is_at_rest(&self, drained: Option<usize>) -> bool {
         let Some(holder) = self.provider.holder() else { return false };
         // An operator's move to a drained node, which had waited for the hooks, may have ended that.
-        let drained = drained.filter(|node| self.monitors.iter().any(|monitor| monitor.judge.is_drained(*node)));
+        let told = |node: usize| self.monitors.iter().any(|monitor| monitor.judge.is_drained(node));
+        let drained = drained.filter(|node| self.servers[*node].maintained || told(*node));
         if !self.is_well(holder) || !self.provider.is_settled() || drained == Some(holder) {
             return false;
         }
@@ -218,7 +227,14 @@ impl World {
         let condition = conditions[self.rng.usize(..conditions.len())];
         self.set_condition(holder, condition);
         let began = self.now;
+        // What the first mover does not get away from the holder, the second one takes over when it has waited.
+        let hangs = shape.chain && self.rng.bool();
+        if hangs {
+            self.provider.stuck_releases = Stuck::Always;
+        }
         let takes = match shape.strategy {
+            _ if shape.parts > 1 => Duration::ZERO,
+            _ if hangs => shape.patience,
             Strategy::ReleaseFirst => self.provider.release_takes + self.provider.claim_takes,
             Strategy::Overwrite => self.provider.claim_takes,
         };
