@@ -15,6 +15,9 @@ use crate::plan::Shape;
 use crate::provider::Provider;
 use consent::Consent;
 
+/// How much longer than its patience a move may take, because it pauses after each request that was refused.
+const PAUSES: Duration = Duration::from_secs(8);
+
 /// Two readings agree if they were asked for so far apart.
 const AGREEMENT: Duration = Duration::from_secs(2);
 
@@ -52,6 +55,10 @@ struct Moving {
     landed: Option<(usize, Instant)>,
     /// Where readings have shown the address, or accepted claims sent it.
     tried: Vec<usize>,
+    /// Since when readings have shown a part of it on the target and the rest elsewhere, and whether that is too long.
+    gathers: Option<(Duration, bool)>,
+    /// It has landed on the target.
+    arrived: bool,
     verification_failed: bool,
     /// It has been stuck, and each time that it is it forgets where it has been.
     was_stuck: bool,
@@ -345,11 +352,28 @@ impl Judge {
             if holder == Some(moving.to) {
                 moving.tried.push(moving.to);
             }
+            let in_part = matches!(placement, Placement::Split { .. }) && holder == Some(moving.to);
+            let gathers = in_part && moving.claimed && !moving.arrived && !moving.was_stuck;
+            moving.gathers = moving.gathers.or(Some((scene.now, false))).filter(|_| gathers);
             // What this move has brought there itself, it may take away again.
             let tried = &moving.tried;
             let back = |taken: &Taken| holder == Some(taken.node) && tried.contains(&taken.node);
             let over = |taken: &Taken| taken.mover == mover && (*placement == Placement::Free || back(taken));
             moving.taken.retain(|taken| !over(taken));
+        }
+        self.judge_patience(scene);
+    }
+
+    /// What does not follow in time is left behind: the move lands where a part of the address is.
+    fn judge_patience(&mut self, scene: Scene<'_>) {
+        let most = scene.shape.patience + PAUSES;
+        let Some((since, late)) = self.moving.as_mut().and_then(|moving| moving.gathers.as_mut()) else { return };
+        // The reading that was given now is the one to act on.
+        let overdue = std::mem::replace(late, scene.now > *since + most);
+        if overdue {
+            self.breaks(|| {
+                format!("a move that has brought a part to its target waits longer than {most:?} for the rest")
+            });
         }
     }
 
@@ -437,7 +461,12 @@ impl Judge {
                 self.start_move(scene, *id, *cause, from.as_ref().map(number), number(to));
             }
             EventKind::MoveRetargeted { to, .. } => self.retarget(scene, number(to)),
-            EventKind::StepFinished { step, .. } if *step != Step::Verify => self.count(scene.now),
+            EventKind::StepFinished { step, .. } if *step != Step::Verify => {
+                if let (Some(moving), Step::AwaitClaimed) = (&mut self.moving, step) {
+                    moving.arrived = true;
+                }
+                self.count(scene.now);
+            }
             EventKind::VerificationFailed { .. } => {
                 if let Some(moving) = &mut self.moving {
                     moving.verification_failed = true;

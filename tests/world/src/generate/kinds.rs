@@ -15,6 +15,8 @@ enum Kind {
     Whole,
     InParts(usize),
     Chained,
+    /// Of two monitors without a lease neither can tell whether the other was first.
+    Contended,
 }
 
 /// What makes a plan another one.
@@ -38,6 +40,9 @@ impl Kinds {
                 shape.claims_to_settle = 0;
             }
             Kind::Chained if shape.one_mover() => (shape.chain, shape.strategy) = (true, Mechanism::ReleaseFirst),
+            Kind::Contended => {
+                (shape.monitors, shape.leased, shape.enforced, shape.strict) = (2, false, false, false);
+            }
             Kind::InParts(_) | Kind::Chained => {}
         }
         for (place, step) in kinds.troubles {
@@ -53,6 +58,7 @@ pub(super) fn kinds() -> impl Strategy<Value = Kinds> {
         1 => Just(Kind::Whole),
         2 => (2_usize..4).prop_map(Kind::InParts),
         2 => Just(Kind::Chained),
+        1 => Just(Kind::Contended),
     ];
     let part = 0_usize..3;
     let trouble = prop_oneof![

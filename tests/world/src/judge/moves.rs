@@ -73,6 +73,8 @@ impl Judge {
             claim: None,
             landed: None,
             tried: Vec::new(),
+            gathers: None,
+            arrived: false,
             verification_failed: false,
             was_stuck: false,
             taken: Vec::new(),
@@ -221,7 +223,7 @@ impl Judge {
 
     pub(super) fn retarget(&mut self, scene: Scene<'_>, to: usize) {
         let Some(moving) = &mut self.moving else { return };
-        moving.to = to;
+        (moving.to, moving.gathers, moving.arrived) = (to, None, false);
         let verifies = std::mem::take(&mut moving.verification_failed);
         let (again, forced, cause) = (moving.tried.contains(&to) && !moving.was_stuck, moving.forced, moving.cause);
         if verifies {
