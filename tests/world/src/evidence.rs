@@ -116,6 +116,11 @@ impl Evidence {
         self.row() > 0 && self.is_recent(now, settings)
     }
 
+    /// True if it fails, even if failures were forgiven.
+    pub(crate) fn is_surely_failing(&self, now: Instant, settings: &HealthSettings) -> bool {
+        self.beyond_doubt().next_back().is_some_and(|seen| seen != Seen::Healthy) && self.is_recent(now, settings)
+    }
+
     /// True if it is down beyond doubt: `fall` failures in a row or a conclusive one, and not too old.
     pub(crate) fn is_down(&self, now: Instant, settings: &HealthSettings) -> bool {
         let row = || self.beyond_doubt().rev().take_while(|seen| *seen != Seen::Healthy);

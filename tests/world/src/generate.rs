@@ -162,6 +162,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
                 parts: 1,
                 chain: false,
                 wait_for_idle: None,
+                restores: false,
                 maintains: false,
             }
         },

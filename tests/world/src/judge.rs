@@ -88,6 +88,8 @@ struct Readings {
     free: Option<(Duration, Duration)>,
     /// The same of readings that show it split.
     split: Option<(Duration, Duration)>,
+    /// The node that it is on, and when the first of a row of readings that show it there was asked for, and the newest.
+    held: Option<(usize, Duration, Duration)>,
     /// Since when it has been on its way.
     transition: Option<Duration>,
 }
@@ -97,6 +99,9 @@ impl Readings {
         let extended = |row: Option<(Duration, Duration)>| Some((row.map_or(asked, |(first, _)| first), asked));
         self.free = extended(self.free).filter(|_| *placement == Placement::Free);
         self.split = extended(self.split).filter(|_| matches!(placement, Placement::Split { .. }));
+        let holder = placement.holder().map(number);
+        let first = |holder| self.held.filter(|(node, ..)| *node == holder).map_or(asked, |(_, first, _)| first);
+        self.held = holder.map(|holder| (holder, first(holder), asked));
         let on_its_way = matches!(placement, Placement::Transition { .. });
         self.transition = self.transition.or(Some(now)).filter(|_| on_its_way);
         self.newest = Some(placement.clone());
@@ -139,6 +144,10 @@ pub(crate) struct Judge {
     /// The holder for which the address was claimed anew since it answered last.
     reclaimed: Option<usize>,
     holder: Option<usize>,
+    /// The nodes on which the address has been seen.
+    seen_on: Vec<bool>,
+    /// Where it belongs and where it was found, since the last move.
+    drifted: Option<(usize, usize)>,
     /// Every node that could bear witness failed while the holder did.
     suspicion: bool,
     /// Per mover.
@@ -186,6 +195,8 @@ impl Judge {
             consent: None,
             reclaimed: None,
             holder: None,
+            seen_on: vec![false; shape.nodes],
+            drifted: None,
             suspicion: false,
             readings: vec![Readings::default(); 1 + usize::from(shape.chain)],
             on_the_wire: None,
@@ -212,7 +223,9 @@ impl Judge {
         let brakes = if shape.keeps_state { self.brakes.clone() } else { Self::new(shape).brakes };
         let broken = std::mem::take(&mut self.broken);
         let served = shape.keeps_state && self.served;
-        *self = Self { brakes, broken, served, moves: self.moves, ..Self::new(shape) };
+        let fresh = Self::new(shape);
+        let seen_on = if shape.keeps_state { std::mem::take(&mut self.seen_on) } else { fresh.seen_on.clone() };
+        *self = Self { brakes, broken, served, seen_on, moves: self.moves, ..fresh };
     }
 
     fn breaks(&mut self, what: impl FnOnce() -> String) {
@@ -286,10 +299,10 @@ impl Judge {
         let Some(holder) = holder else { return };
         let health = &scene.shape.health;
         let failing = |node: usize| self.evidence[node].iter().any(|line| line.is_failing(scene.clock, health));
+        let surely = |node: usize| self.evidence[node].iter().any(|line| line.is_surely_failing(scene.clock, health));
         if !failing(holder) {
             self.suspicion = false;
-        // Where there are witnesses, they tell whether it is the monitor.
-        } else if (0..nodes).all(failing) && scene.shape.quorum == 0 {
+        } else if (0..nodes).all(surely) {
             self.suspicion = true;
         }
     }
@@ -311,6 +324,7 @@ impl Judge {
         lines.for_each(|line| line.void(clock));
         self.suspicion = false;
         self.doubts = false;
+        self.moving.iter_mut().for_each(|moving| moving.gathers = None);
         self.consent.take_if(|consent| !consent.is_awaited_by_an_operator());
         if let Some(consent) = &mut self.consent {
             consent.wake(clock);
@@ -423,6 +437,9 @@ impl Judge {
             EventKind::HolderChanged { to, .. } => {
                 self.holder = to.as_ref().map(number);
                 self.suspicion = false;
+                if let Some(holder) = self.holder {
+                    self.seen_on[holder] = true;
+                }
             }
             EventKind::NodeCameUp { node } => self.up[number(node)] = true,
             EventKind::NodeBecameUnknown { node } => {
@@ -446,6 +463,14 @@ impl Judge {
             EventKind::NodeWentDown { node, .. } => {
                 let was_up = std::mem::take(&mut self.up[number(node)]);
                 self.downs[number(node)].extend(was_up.then_some(scene.now));
+            }
+            EventKind::AddressDrifted { from, to, restored: true } => {
+                self.drifted = Some((number(from), number(to)));
+                for node in [number(from), number(to)] {
+                    if !self.subject(node).iter().all(|line| line.may_be_up(scene.clock, &scene.shape.health)) {
+                        self.breaks(|| format!("what was moved is to be moved back, and node {node} is not well"));
+                    }
+                }
             }
             EventKind::IdleWaitExpired { node, waited, .. } => self.expire_wait(scene, number(node), *waited),
             EventKind::MoverChanged { .. } => {

@@ -84,6 +84,8 @@ pub struct Shape {
     pub chain: bool,
     /// For how long a planned move waits for the node that it leaves to be idle; `None` if no check tells.
     pub wait_for_idle: Option<Duration>,
+    /// What somebody outside moves from one healthy node to another is moved back.
+    pub restores: bool,
     /// The node that the address is to leave at the end is maintained, and not drained.
     pub maintains: bool,
 }

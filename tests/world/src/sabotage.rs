@@ -487,12 +487,6 @@ pub const SABOTAGES: &[Sabotage] = &[
         "if false && (refused.is_some() || late) {",
     ),
     sabotage(
-        "a split address of which no node is the holder is forgotten",
-        "decision.rs",
-        "None if self.reader.agreed_split() => self.rescue(now),",
-        "None if false && self.reader.agreed_split() => self.rescue(now),",
-    ),
-    sabotage(
         "an answer through a split address keeps it on a dead node",
         "decision.rs",
         "if split || !self.watch.verifies() {",
@@ -551,5 +545,35 @@ pub const SABOTAGES: &[Sabotage] = &[
         "decision.rs",
         "if self.is_to_be_left(holder) {",
         "if self.drained[holder] {",
+    ),
+    sabotage(
+        "rule 5: where there are witnesses the monitor never suspects itself",
+        "watch.rs",
+        "if self.lacks_witness || all_fail || alone {",
+        "if self.lacks_witness || (all_fail || alone) && !self.witnessed {",
+    ),
+    sabotage(
+        "an address that was moved from outside is moved back after one reading",
+        "drift.rs",
+        "(away == holder && agreed && cooled && well)",
+        "(away == holder && (agreed || !agreed) && cooled && well)",
+    ),
+    sabotage(
+        "rule 8: an address that was moved from outside is moved back within the cool-down",
+        "drift.rs",
+        "(away == holder && agreed && cooled && well)",
+        "(away == holder && agreed && (cooled || !cooled) && well)",
+    ),
+    sabotage(
+        "an address that was taken from a node that is not well is moved back",
+        "drift.rs",
+        "policy::Drift::Restore => both_well,",
+        "policy::Drift::Restore => true,",
+    ),
+    sabotage(
+        "rule 3: an address that was moved from outside is moved back although nobody wants that",
+        "drift.rs",
+        "policy::Drift::Adopt => false,",
+        "policy::Drift::Adopt => both_well,",
     ),
 ];

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use floatip_core::engine::{CallId, CheckSettings, ProbeId, Settings, WitnessSettings};
 use floatip_core::{
-    Accepted, AddressUnreachable, Capabilities, Durable, Engine, Failback, FloatingIp, Grant, MoveError, Node, NodeId,
-    Policy, Precondition, Readiness, ReleaseMode, Strategy, Verdict,
+    Accepted, AddressUnreachable, Capabilities, Drift, Durable, Engine, Failback, FloatingIp, Grant, MoveError, Node,
+    NodeId, Policy, Precondition, Readiness, ReleaseMode, Strategy, Verdict,
 };
 
 use crate::judge::{Judge, Scene};
@@ -253,6 +253,9 @@ impl World {
         policy.claim_timeout = shape.patience;
         if shape.reclaims {
             policy.address_unreachable = AddressUnreachable::Reclaim;
+        }
+        if shape.restores {
+            policy.drift = Drift::Restore;
         }
         policy.wait_for_idle = shape.wait_for_idle.unwrap_or_default();
         let witness = |index: usize| WitnessSettings {

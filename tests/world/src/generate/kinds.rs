@@ -24,6 +24,7 @@ enum Kind {
 pub(super) struct Kinds {
     kind: Kind,
     wait_for_idle: Option<Duration>,
+    restores: bool,
     maintains: bool,
     troubles: Vec<(usize, Step)>,
 }
@@ -32,6 +33,8 @@ impl Kinds {
     pub(super) fn applied((mut plan, kinds): (Plan, Self)) -> Plan {
         let shape = &mut plan.shape;
         (shape.wait_for_idle, shape.maintains) = (kinds.wait_for_idle, kinds.maintains);
+        // Two monitors without a lease take each other's moves for somebody else's.
+        shape.restores = kinds.restores && shape.one_mover();
         match kinds.kind {
             Kind::Whole => {}
             // No provider compares tokens of parts, and of two monitors without a lease none would win.
@@ -42,6 +45,7 @@ impl Kinds {
             Kind::Chained if shape.one_mover() => (shape.chain, shape.strategy) = (true, Mechanism::ReleaseFirst),
             Kind::Contended => {
                 (shape.monitors, shape.leased, shape.enforced, shape.strict) = (2, false, false, false);
+                shape.restores = false;
             }
             Kind::InParts(_) | Kind::Chained => {}
         }
@@ -71,6 +75,14 @@ pub(super) fn kinds() -> impl Strategy<Value = Kinds> {
     let after = millis(0..5000);
     let step = (any::<usize>(), after, trouble).prop_map(|(place, after, trouble)| (place, Step { after, trouble }));
     let wait = prop::option::weighted(0.5, millis(500..15_000));
-    (kind, wait, any::<bool>(), prop::collection::vec(step, 1..6))
-        .prop_map(|(kind, wait_for_idle, maintains, troubles)| Kinds { kind, wait_for_idle, maintains, troubles })
+    let policy = (wait, any::<bool>(), prop::bool::weighted(0.3));
+    (kind, policy, prop::collection::vec(step, 1..6)).prop_map(
+        |(kind, (wait_for_idle, maintains, restores), troubles)| Kinds {
+            kind,
+            wait_for_idle,
+            restores,
+            maintains,
+            troubles,
+        },
+    )
 }

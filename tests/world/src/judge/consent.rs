@@ -53,7 +53,7 @@ impl Judge {
         // that time are void. So they are forgiven only where one asks whether a node may be up or must be down; a failover
         // is held against what was seen in full.
         if self.doubts && self.witnesses.iter().filter(answers).count() >= scene.shape.quorum {
-            self.doubts = false;
+            (self.doubts, self.suspicion) = (false, false);
             self.evidence.iter_mut().flatten().for_each(|line| line.forgive(scene.clock));
         }
     }

@@ -27,7 +27,7 @@ impl Judge {
         if let Some(from) = from.filter(|_| !forced) {
             self.judge_idleness(scene, cause, from);
         }
-        self.waited_for = None;
+        (self.waited_for, self.drifted) = (None, self.drifted.filter(|_| cause == Cause::Restore));
         if !forced && !self.subject(to).iter().all(|line| line.may_be_up(scene.clock, &scene.shape.health)) {
             self.breaks(|| format!("a {cause:?} starts towards node {to}, which is not known to be well"));
         }
@@ -53,7 +53,7 @@ impl Judge {
             }
             Cause::Switchover => {}
             Cause::Reclaim => self.judge_reclaim(scene, from, to),
-            Cause::Restore => self.breaks(|| "rule 3: an address is restored that nobody wants restored".into()),
+            Cause::Restore => self.judge_restore(scene, from, to),
         }
         if self.stopping {
             self.breaks(|| format!("a {cause:?} starts although the monitor stops"));
@@ -191,6 +191,26 @@ impl Judge {
         }
         if self.downs[to].last().is_some_and(|down| scene.now < *down + after) {
             self.breaks(|| format!("a failback to node {to}, which has not been well for {after:?}"));
+        }
+    }
+
+    fn judge_restore(&mut self, scene: Scene<'_>, from: Option<usize>, to: usize) {
+        let shape = scene.shape;
+        if !shape.restores || from.is_none() || self.drifted != from.map(|from| (to, from)) || !self.seen_on[to] {
+            let drifted = self.drifted;
+            return self.breaks(|| {
+                format!("rule 3: an address is moved back from {from:?} to {to}, and what is known is {drifted:?}")
+            });
+        }
+        let agree = |readings: &Readings| {
+            let held = readings.held.filter(|(node, ..)| Some(*node) == from);
+            Readings::agree(held.map(|(_, first, newest)| (first, newest))) || Readings::agree(readings.split)
+        };
+        if !self.readings.iter().any(agree) {
+            self.breaks(|| "rule 4: an address is moved back after a single reading".into());
+        }
+        if self.last_end.is_some_and(|end| scene.now < end + shape.cooldown) {
+            self.breaks(|| "rule 8: an address is moved back within the cool-down".into());
         }
     }
 
