@@ -43,7 +43,9 @@ impl Engine {
     }
 
     /// The target did not take the address: the next one, if there is one.
-    pub(super) fn next_target(&mut self, now: Instant, why: &'static str, hanging: Option<usize>) {
+    ///
+    /// `hanging` is the node to which the address is still on its way, and the token of that.
+    pub(super) fn next_target(&mut self, now: Instant, why: &'static str, hanging: Option<(usize, Token)>) {
         if self.fall_back(now, why) {
             return;
         }
@@ -56,8 +58,8 @@ impl Engine {
             Some(next) => {
                 self.retarget(now, next, why);
                 if let Some(moving) = &mut self.moving {
-                    if hanging.is_some() {
-                        (moving.source, moving.source_token, moving.late) = (hanging, None, hanging);
+                    if let Some((node, token)) = hanging {
+                        (moving.source, moving.source_token, moving.late) = (Some(node), Some(token), Some(node));
                     }
                     moving.wait_from = now;
                     moving.next_read = now;
@@ -73,6 +75,7 @@ impl Engine {
         let Some(moving) = &mut self.moving else { return };
         let (id, from) = (moving.id, moving.to);
         moving.to = to;
+        moving.renewing = false;
         moving.sent = None;
         moving.forced_since = None;
         moving.attempts = 0;

@@ -87,6 +87,7 @@ pub(super) struct Move {
     released: bool,
     /// The node that the address is to be taken from.
     source: Option<usize>,
+    /// By which assignment that node has it, or had it before it was free.
     source_token: Option<Token>,
     /// The node for which a claim was given up while the address was on its way there, until a release from there is
     /// accepted. If it arrives before, it has landed.
@@ -345,12 +346,13 @@ impl Engine {
                     self.fail(now, Ending::Failed, error);
                 }
             }
-            Placement::Transition { to: Some(to), .. } => {
+            Placement::Transition { to: Some(to), token, .. } => {
                 let to = self.settings.nodes.iter().position(|known| known.id == *to);
                 if to.is_some() && to == moving.source && to != Some(moving.to) {
                     self.take_away(now, seen);
                 } else if moving.is_out_of_patience(now, &self.settings.policy) {
-                    self.next_target(now, "the claim did not end in time", to);
+                    let hanging = to.map(|to| (to, token.clone()));
+                    self.next_target(now, "the claim did not end in time", hanging);
                 }
             }
             Placement::Transition { to: None, .. } => self.await_released(now, seen),
@@ -503,8 +505,9 @@ impl Engine {
             } else {
                 vec![moving.finish_step(now, Step::Release), moving.finish_step(now, Step::AwaitReleased)]
             };
-            if let Some(token) = moving.source_token.take_if(|_| accepted) {
-                self.reader.retire(&token, now);
+            // The token is kept: whoever holds the address there by another was given it anew.
+            if let Some(token) = moving.source_token.as_ref().filter(|_| accepted) {
+                self.reader.retire(token, now);
             }
             self.events.extend(events);
             self.commit(now);

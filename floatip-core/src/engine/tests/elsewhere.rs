@@ -159,3 +159,50 @@ fn a_release_that_hangs_is_forced_from_the_dead_node_that_it_leaves_whatever_nod
     let last = bench.requests.last();
     assert!(matches!(last, Some((_, Action::Release { mode: ReleaseMode::Forced, .. }))), "{last:?}");
 }
+
+#[test]
+fn an_address_that_another_monitor_has_brought_to_where_a_claim_was_given_up_is_not_taken_from_there() {
+    let mut bench = given_up_for_c();
+    bench.placement = Placement::Transition { from: None, to: None, token: Token::generation("2") };
+    bench.reply(Ok(Accepted::without_token()));
+    bench.run(S);
+    bench.placement = held("b", "3");
+    let requests = bench.requests.len();
+    bench.run(300 * S);
+    assert_eq!((bench.failed(), bench.requests.len()), (Some(false), requests), "{:?}", bench.requests);
+}
+
+#[test]
+fn an_address_that_was_given_anew_to_the_holder_that_it_had_left_is_not_taken_again() {
+    let mut bench = Bench::of(false, &["a", "b", "c"]);
+    bench.sick = Some("");
+    bench.run(10 * S);
+    bench.switch_by(false);
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Free;
+    bench.run(S);
+    bench.placement = held("a", "2");
+    bench.reply(Err(conflict()));
+    bench.run(60 * S);
+    assert_eq!((bench.failed(), bench.requests.len()), (Some(false), 2), "{:?}", bench.requests);
+}
+
+#[test]
+fn an_address_that_was_to_be_claimed_anew_is_not_taken_from_another_node_to_which_it_has_gone_meanwhile() {
+    let mut bench = Bench::new(false);
+    bench.engine.settings.policy.address_unreachable = crate::AddressUnreachable::Reclaim;
+    bench.sick = Some("");
+    bench.run(10 * S);
+    (bench.sick, bench.serving) = (Some("nobody"), Some("nobody"));
+    bench.run(10 * S);
+    assert_eq!(bench.requests.len(), 1);
+    bench.placement = Placement::Transition { from: None, to: Some(id("b")), token: Token::generation("2") };
+    bench.reply(Err(MoveError::NotYet { call: "release", resource: "it".into(), source: "it leaves".into() }));
+    while !bench.events.iter().any(|event| matches!(event, EventKind::MoveRetargeted { .. })) {
+        bench.run(100 * MS);
+    }
+    bench.placement = held("b", "2");
+    let requests = bench.requests.len();
+    bench.run(60 * S);
+    assert_eq!(bench.requests.len(), requests, "{:?}", bench.requests);
+}
