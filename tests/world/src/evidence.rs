@@ -103,8 +103,12 @@ impl Evidence {
         self.verdicts.back().copied()
     }
 
+    /// What is known lasts until the next verdict can be there: the next probe begins after an interval, or when this one
+    /// has timed out, and may take a timeout as well.
     fn is_recent(&self, now: Instant, settings: &HealthSettings) -> bool {
-        self.newest().is_some_and(|(at, _)| now <= at + settings.verdict_lifetime())
+        let HealthSettings { interval, timeout, fast_interval, fall, .. } = *settings;
+        let lifetime = interval.max(timeout) + timeout + fast_interval * fall;
+        self.newest().is_some_and(|(at, _)| now <= at + lifetime)
     }
 
     /// How many failures there are since the last healthy verdict.

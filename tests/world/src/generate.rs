@@ -1,5 +1,6 @@
 //! How plans are generated, and shrunk.
 
+mod constellations;
 mod kinds;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::plan::{Plan, Shape, Step};
 use crate::trouble::{Call, CallFault, Meddling, Mood, Order, StoreFault, Stuck, Trouble};
+use constellations::{Constellation, constellations};
 use kinds::{Kinds, kinds};
 
 /// What a plan shrinks by.
@@ -37,12 +39,13 @@ fn monitor() -> impl Strategy<Value = usize> + Clone {
 }
 
 /// A plan of the seed, to be shrunk. Even seeds bring addresses that are whole and moved by one mover, odd ones all kinds of
-/// them.
+/// them. Troubles that come together, in a third of the plans, are drawn last.
 pub(crate) fn tree(seed: u64) -> BoxedTree {
     let mut runner = runner(seed / 2);
     let plans =
         if seed.is_multiple_of(2) { plans().boxed() } else { (plans(), kinds()).prop_map(Kinds::applied).boxed() };
-    plans.new_tree(&mut runner).expect("plans are never rejected")
+    let plans = (plans, prop::option::weighted(0.3, constellations())).prop_map(Constellation::joined);
+    plans.boxed().new_tree(&mut runner).expect("plans are never rejected")
 }
 
 /// Plans of addresses that are whole. Half of them have more than nodes, monitors and a provider; what that is comes last, so
@@ -164,6 +167,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
                 wait_for_idle: None,
                 restores: false,
                 maintains: false,
+                window: Duration::from_secs(3600),
             }
         },
     )

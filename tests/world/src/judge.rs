@@ -1,6 +1,7 @@
 //! Checks what one monitor does against what it was told and against the truth.
 
 mod consent;
+mod damping;
 mod moves;
 mod requests;
 
@@ -14,6 +15,7 @@ use crate::evidence::{Evidence, Seen};
 use crate::plan::Shape;
 use crate::provider::Provider;
 use consent::Consent;
+use damping::Damping;
 
 /// How much longer than its patience a move may take, because it pauses after each request that was refused.
 const PAUSES: Duration = Duration::from_secs(8);
@@ -37,6 +39,8 @@ struct Moving {
     id: MoveId,
     cause: Cause,
     from: Option<usize>,
+    /// By which assignment it has taken the address from whom it was to take it.
+    given: Option<Token>,
     to: usize,
     since: Duration,
     since_clock: Instant,
@@ -60,6 +64,8 @@ struct Moving {
     /// It has landed on the target.
     arrived: bool,
     verification_failed: bool,
+    /// Where the service has not answered through the address, so that it may be taken on from there.
+    unverified: Vec<usize>,
     /// It has been stuck, and each time that it is it forgets where it has been.
     was_stuck: bool,
     /// What it was taken from whom, by requests that may have taken effect.
@@ -120,6 +126,8 @@ struct Brakes {
     drained: Vec<bool>,
     /// When unplanned moves passed their point of no return.
     moves: Vec<Duration>,
+    /// It has said that it is frozen.
+    frozen: bool,
 }
 
 /// What one monitor was told, and did.
@@ -170,6 +178,7 @@ pub(crate) struct Judge {
     up: Vec<bool>,
     /// When each node went down that had been up.
     downs: Vec<Vec<Duration>>,
+    damping: Damping,
     unready: Vec<bool>,
     calls: VecDeque<Duration>,
     brakes: Brakes,
@@ -210,9 +219,10 @@ impl Judge {
             last_end: None,
             up: vec![false; shape.nodes],
             downs: vec![Vec::new(); shape.nodes],
+            damping: Damping::new(shape.nodes),
             unready: vec![false; shape.nodes],
             calls: VecDeque::new(),
-            brakes: Brakes { paused: None, drained: vec![false; shape.nodes], moves: Vec::new() },
+            brakes: Brakes { paused: None, drained: vec![false; shape.nodes], moves: Vec::new(), frozen: false },
             moves: 0,
             broken: Vec::new(),
         }
@@ -398,11 +408,12 @@ impl Judge {
 
     pub(crate) fn resumed(&mut self) {
         self.brakes.paused = None;
-        self.brakes.moves.clear();
+        self.acknowledged();
     }
 
     pub(crate) fn acknowledged(&mut self) {
         self.brakes.moves.clear();
+        self.brakes.frozen = false;
     }
 
     pub(crate) fn drained(&mut self, node: usize, drained: bool) {
@@ -432,6 +443,7 @@ impl Judge {
 
     /// Checks what the monitor says.
     pub(crate) fn event(&mut self, scene: Scene<'_>, event: &EventKind) {
+        self.damping.note(scene.clock, event);
         #[allow(clippy::wildcard_enum_match_arm, reason = "most events say nothing that could be judged")]
         match event {
             EventKind::HolderChanged { to, .. } => {
@@ -492,8 +504,10 @@ impl Judge {
                 }
                 self.count(scene.now);
             }
-            EventKind::VerificationFailed { .. } => {
+            EventKind::Frozen { .. } => self.brakes.frozen = true,
+            EventKind::VerificationFailed { node, .. } => {
                 if let Some(moving) = &mut self.moving {
+                    moving.unverified.push(number(node));
                     moving.verification_failed = true;
                     // It may take the address on from where it is.
                     moving.acted = true;

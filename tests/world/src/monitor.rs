@@ -39,6 +39,17 @@ pub(crate) struct Fuse {
     pub(crate) down: Duration,
 }
 
+/// How a monitor's own host holds it up.
+#[derive(Debug, Default)]
+pub(crate) struct Holdup {
+    /// Until when requests are long on their way.
+    pub(crate) requests: Duration,
+    /// Up to how long probes wait for their turn, and until when that is so.
+    pub(crate) probes: (Duration, Duration),
+    /// When the newest probe began: turns come in order.
+    pub(crate) turn: Duration,
+}
+
 /// A place for a monitor.
 #[derive(Debug)]
 pub(crate) struct Monitor {
@@ -63,6 +74,7 @@ pub(crate) struct Monitor {
     pub(crate) asked: Vec<CommandId>,
     pub(crate) network: Network,
     pub(crate) store_fault: Option<(StoreFault, Duration)>,
+    pub(crate) holdup: Holdup,
     pub(crate) judge: Judge,
 }
 
@@ -84,6 +96,7 @@ impl Monitor {
             asked: Vec::new(),
             network,
             store_fault: None,
+            holdup: Holdup::default(),
             judge,
         }
     }

@@ -88,6 +88,8 @@ pub struct Shape {
     pub restores: bool,
     /// The node that the address is to leave at the end is maintained, and not drained.
     pub maintains: bool,
+    /// Within which time `max_moves` are the most.
+    pub window: Duration,
 }
 
 impl Shape {

@@ -1,6 +1,6 @@
 //! Small sabotages of the engine, each of which breaks a rule: the world must catch every one.
 
-/// One edit of one file of floatip-core.
+/// One edit of one file of floatip-core, or two.
 #[derive(Debug, Clone, Copy)]
 pub struct Sabotage {
     /// What is wrong with the engine afterwards.
@@ -11,23 +11,30 @@ pub struct Sabotage {
     pub find: &'static str,
     /// What it is replaced with.
     pub with: &'static str,
+    /// A second such edit of the file, where one safeguard stands behind another.
+    pub also: Option<(&'static str, &'static str)>,
 }
 
 impl Sabotage {
-    /// The source with the edit made.
+    /// The source with the edits made.
     ///
     /// # Errors
     /// If what is to be replaced does not stand there exactly once.
     pub fn applied_to(&self, source: &str) -> Result<String, String> {
-        match source.matches(self.find).count() {
-            1 => Ok(source.replacen(self.find, self.with, 1)),
-            count => Err(format!("{}: {}: {:?} stands there {count} times", self.what, self.file, self.find)),
-        }
+        let edits = [(self.find, self.with)].into_iter().chain(self.also);
+        edits.into_iter().try_fold(source.to_owned(), |source, (find, with)| match source.matches(find).count() {
+            1 => Ok(source.replacen(find, with, 1)),
+            count => Err(format!("{}: {}: {find:?} stands there {count} times", self.what, self.file)),
+        })
+    }
+
+    const fn and(self, find: &'static str, with: &'static str) -> Self {
+        Self { also: Some((find, with)), ..self }
     }
 }
 
 const fn sabotage(what: &'static str, file: &'static str, find: &'static str, with: &'static str) -> Sabotage {
-    Sabotage { what, file, find, with }
+    Sabotage { what, file, find, with, also: None }
 }
 
 /// All of them.
@@ -55,7 +62,9 @@ pub const SABOTAGES: &[Sabotage] = &[
         "track.rs",
         "if self.newest_healthy.is_some_and(|healthy| healthy >= started) {\n            return;\n        }",
         "",
-    ),
+    )
+    // Probes that a later answer has overtaken are dropped, so that nobody waits for their failures either.
+    .and("burst_ends || start < started", "burst_ends"),
     sabotage(
         "verdicts never become too old",
         "track.rs",
@@ -575,5 +584,42 @@ pub const SABOTAGES: &[Sabotage] = &[
         "drift.rs",
         "policy::Drift::Adopt => false,",
         "policy::Drift::Adopt => both_well,",
+    ),
+    sabotage(
+        "what tells against a holder that hangs lapses before its next probe has timed out",
+        "../health.rs",
+        "self.interval.max(self.timeout) + self.timeout",
+        "self.interval + self.timeout",
+    ),
+    sabotage(
+        "a node that flaps is a candidate like any other",
+        "watch.rs",
+        "policy).is_some_and(|until| now < until)",
+        "policy).is_some_and(|until| now < until && false)",
+    ),
+    sabotage(
+        "rule 8: a freeze ends with the window of the moves that have brought it",
+        "decision.rs",
+        "} else if self.frozen {",
+        "} else if self.frozen && false {",
+    ),
+    sabotage("rule 8: a freeze does not survive a restart", "mod.rs", "frozen: remembered.frozen,", "frozen: false,"),
+    sabotage(
+        "an acknowledgement does not end a freeze",
+        "brakes.rs",
+        "Command::Acknowledge => {\n                self.unfreeze();",
+        "Command::Acknowledge => {\n                self.budget.clear();",
+    ),
+    sabotage(
+        "rule 3: an address that was given anew to whom it had left is taken once more",
+        "moving/mod.rs",
+        "moving.source_token.as_ref().filter(|_| accepted) {\n                self.reader.retire(token, now);",
+        "moving.source_token.take_if(|_| accepted) {\n                self.reader.retire(&token, now);",
+    ),
+    sabotage(
+        "rule 3: an address that was given anew to a node whose claim was given up is taken from there",
+        "moving/ending.rs",
+        "(Some(node), Some(token), Some(node))",
+        "(Some(node), Some(token).filter(|_| false), Some(node))",
     ),
 ];

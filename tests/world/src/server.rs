@@ -7,6 +7,7 @@ use std::time::Duration;
 pub(crate) enum Condition {
     Well { latency: Duration },
     Lossy { percent: u8 },
+    Uneven { percent: u8, slow: Duration },
     Refuses,
     Hangs,
     Terminated,
@@ -34,7 +35,11 @@ impl Server {
     pub(crate) fn is_well(&self, timeout: Duration) -> bool {
         match self.condition {
             Condition::Well { latency } => latency < timeout,
-            Condition::Lossy { .. } | Condition::Refuses | Condition::Hangs | Condition::Terminated => false,
+            Condition::Lossy { .. }
+            | Condition::Uneven { .. }
+            | Condition::Refuses
+            | Condition::Hangs
+            | Condition::Terminated => false,
         }
     }
 }

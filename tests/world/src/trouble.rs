@@ -182,6 +182,14 @@ pub enum Trouble {
     PartMoved { part: usize, node: Option<usize> },
     /// So many claims are answered for all parts but one.
     PartsUnanswered { count: u8 },
+    /// A node ends some probes late, well or not, and the others at once, so that they overtake one another.
+    Uneven { node: usize, percent: u8, slow: Duration },
+    /// Probes of a monitor wait up to so long for their turn before they begin.
+    ProbesQueue { monitor: usize, wait: Duration, lasts: Duration },
+    /// Requests of a monitor are on their way for almost as long as a call may take.
+    RequestsDawdle { monitor: usize, lasts: Duration },
+    /// From now on claims take so much longer than they are waited for.
+    ClaimsOutlast { by: Duration },
     /// An operator says something to a monitor.
     Ordered { monitor: usize, order: Order, node: usize },
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use floatip_core::engine::{CallId, CheckSettings, ProbeId, Settings, WitnessSettings};
 use floatip_core::{
     Accepted, AddressUnreachable, Capabilities, Drift, Durable, Engine, Failback, FloatingIp, Grant, MoveError, Node,
-    NodeId, Policy, Precondition, Readiness, ReleaseMode, Strategy, Verdict,
+    NodeId, Policy, Precondition, Readiness, ReleaseMode, Strategy, Verdict, Via,
 };
 
 use crate::judge::{Judge, Scene};
@@ -86,6 +86,13 @@ enum Coming {
         monitor: usize,
         life: u32,
         input: Input,
+    },
+    /// The turn of a probe that had to wait.
+    Turn {
+        monitor: usize,
+        life: u32,
+        probe: ProbeId,
+        via: Via,
     },
     /// A read is answered by what was true when it reached the provider.
     Reading {
@@ -246,6 +253,7 @@ impl World {
         policy.failback = shape.failback.map_or(Failback::Never, Failback::After);
         policy.cooldown = shape.cooldown;
         policy.max_moves = shape.max_moves;
+        policy.max_moves_window = shape.window;
         policy.verify = shape.verify;
         policy.verify_timeout = shape.verify_timeout;
         policy.release_timeout = shape.patience;
@@ -373,6 +381,7 @@ impl World {
     fn come(&mut self, coming: Coming) {
         match coming {
             Coming::Input { monitor, life, input } => self.input(monitor, life, input),
+            Coming::Turn { monitor, life, probe, via } => self.take_turn(monitor, life, probe, via),
             Coming::Reading { monitor, life, call, mover, asked, arrived } => {
                 let reading = Ok(self.provider.reading(arrived, mover));
                 self.input(monitor, life, Input::Reading { call, asked, reading });

@@ -34,8 +34,12 @@ impl Judge {
         if self.unready[to] && !forced {
             self.breaks(|| format!("a {cause:?} starts towards node {to}, which is not ready"));
         }
-        if !planned && self.brakes.moves.len() >= scene.shape.max_moves as usize {
+        let lately = self.moves_lately(scene);
+        if !planned && lately >= scene.shape.max_moves as usize {
             self.breaks(|| format!("rule 8: one more {cause:?} than may be"));
+        }
+        if !planned && self.brakes.frozen {
+            self.breaks(|| format!("rule 8: a {cause:?} starts although it is frozen"));
         }
         let mut veto_since = None;
         self.judge_consent(scene, cause, to, forced);
@@ -44,12 +48,16 @@ impl Judge {
         }
         match cause {
             Cause::Failover => veto_since = self.judge_failover(scene, from, to),
-            Cause::Rescue => self.judge_rescue(scene),
+            Cause::Rescue => {
+                self.judge_rescue(scene);
+                self.judge_damping(scene, cause, from, to, None);
+            }
             Cause::Failback => self.judge_failback(scene, from, to),
             Cause::Drain => {
                 if !from.is_some_and(|from| self.is_to_be_left(from)) {
                     self.breaks(|| format!("the address leaves {from:?}, which is neither drained nor maintained"));
                 }
+                self.judge_damping(scene, cause, from, to, None);
             }
             Cause::Switchover => {}
             Cause::Reclaim => self.judge_reclaim(scene, from, to),
@@ -62,6 +70,7 @@ impl Judge {
             id,
             cause,
             from,
+            given: None,
             to,
             since: scene.now,
             since_clock: scene.clock,
@@ -76,11 +85,17 @@ impl Judge {
             gathers: None,
             arrived: false,
             verification_failed: false,
+            unverified: Vec::new(),
             was_stuck: false,
             taken: Vec::new(),
             taking: None,
             veto_since,
         });
+    }
+
+    /// How many unplanned moves there were within the window.
+    fn moves_lately(&self, scene: Scene<'_>) -> usize {
+        self.brakes.moves.iter().filter(|at| scene.now < **at + scene.shape.window).count()
     }
 
     /// Gives back since when an answer through the address would be a veto.
@@ -103,6 +118,7 @@ impl Judge {
             return None;
         };
         self.judge_witnesses(scene, Cause::Failover, Some(since));
+        self.judge_damping(scene, Cause::Failover, Some(from), to, Some(since));
         if !self.subject(to).iter().all(|line| line.is_healthy_since(since)) {
             self.breaks(|| {
                 format!("rule 1: a failover to node {to} without an answer as fresh as the failure of {from}")
@@ -236,7 +252,7 @@ impl Judge {
         if self.last_end.is_some_and(|end| scene.now < end + shape.cooldown) {
             self.breaks(|| "rule 8: a reclaim within the cool-down".into());
         }
-        if self.brakes.moves.len() + 1 >= shape.max_moves as usize {
+        if self.moves_lately(scene) + 1 >= shape.max_moves as usize {
             self.breaks(|| "rule 8: a reclaim with the last move that may be".into());
         }
     }

@@ -40,6 +40,7 @@ impl Judge {
             return self.breaks(|| format!("{what} takes the address from node {holder} without a move"));
         };
         let again = |taken: &Taken| (taken.mover, taken.node) == (taking.mover, holder) && taken.token != taking.token;
+        let token = taking.token.clone();
         let again = matches!(taking.token, Token::Generation(_)) && moving.taken.iter().any(again);
         moving.taking = Some(taking);
         let rescues = moving.cause == Cause::Rescue && !moving.acted;
@@ -48,6 +49,9 @@ impl Judge {
         }
         if rescues {
             self.breaks(|| format!("rule 3: a rescue takes the address from node {holder}"));
+        }
+        if !scene.shape.chain {
+            self.rob(scene, what, holder, &token);
         }
         self.still_has_reason(scene, what, holder);
     }
@@ -65,6 +69,26 @@ impl Judge {
         }
         if cause == Cause::Failover && self.subject(holder).iter().all(Evidence::is_void) {
             self.breaks(|| format!("rule 5: {what} of a failover from node {holder}, against which nothing counts"));
+        }
+    }
+
+    /// Rule 3 holds within a move, too: it takes the address from whom it was to take it, and on from where the service
+    /// did not answer; a healthy node on which it has arrived otherwise is a holder like any other.
+    fn rob(&mut self, scene: Scene<'_>, what: &str, holder: usize, token: &Token) {
+        let Some(moving) = &mut self.moving else { return };
+        if moving.cause == Cause::Switchover && !moving.acted {
+            moving.from = moving.from.or(Some(holder));
+        }
+        let is_from = moving.from == Some(holder);
+        let anew = is_from
+            && moving.given.get_or_insert_with(|| token.clone()) != token
+            && matches!(token, Token::Generation(_));
+        let may = moving.forced || is_from && !anew || moving.unverified.contains(&holder);
+        let cause = moving.cause;
+        if !may && self.subject(holder).iter().all(|line| line.is_up(scene.clock, &scene.shape.health)) {
+            self.breaks(|| {
+                format!("rule 3: {what} of a {cause:?} takes the address from node {holder}, which is well")
+            });
         }
     }
 

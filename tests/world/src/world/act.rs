@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use floatip_core::engine::{Action, CallId};
+use floatip_core::engine::{Action, CallId, ProbeId};
 use floatip_core::{Command, HookResult, MoveError, Readiness, Reason, Verdict, Via};
 
 use super::{CALL_TIMEOUT, Coming, OnItsWay, Request, World, no_reply};
@@ -22,14 +22,16 @@ impl World {
                 let subject = self.monitors[monitor].judge.subject_of(via, node.as_ref());
                 self.trace.mark([self.now.as_nanos() as u64, id, subject as u64, 7]);
                 self.monitors[monitor].probes.insert(id, (subject, check));
-                let tells_idle = check == self.plan.shape.checks;
-                if !tells_idle {
+                if check < self.plan.shape.checks {
                     self.monitors[monitor].judge.begun(id, subject, at);
                 }
-                let (after, result) = self.probe(monitor, via, subject);
-                let result = if tells_idle { result.map(|verdict| self.sessions(subject, verdict)) } else { result };
-                let input = Input::Verdict { probe: id, started: at, result };
                 let life = self.monitors[monitor].life;
+                let wait = self.wait_of_a_probe(monitor);
+                if wait > Duration::ZERO {
+                    return self.later(wait, Coming::Turn { monitor, life, probe: id, via });
+                }
+                let (after, result) = self.probe(monitor, via, subject, check);
+                let input = Input::Verdict { probe: id, started: at, result };
                 self.later(after, Coming::Input { monitor, life, input });
             }
             Action::ProbeWitness { id, at, witness } => {
@@ -80,8 +82,38 @@ impl World {
         }
     }
 
-    /// What one probe finds, and after how long. It tells what is true when it begins.
-    fn probe(&mut self, monitor: usize, via: Via, subject: usize) -> (Duration, Result<Verdict, String>) {
+    /// How long the next probe of a monitor waits for its turn.
+    fn wait_of_a_probe(&mut self, monitor: usize) -> Duration {
+        let holdup = &mut self.monitors[monitor].holdup;
+        let (most, until) = holdup.probes;
+        if self.now < until {
+            holdup.turn = holdup.turn.max(self.now + most.mul_f64(self.rng.f64()));
+        }
+        holdup.turn.saturating_sub(self.now)
+    }
+
+    /// A probe that had to wait begins.
+    pub(super) fn take_turn(&mut self, monitor: usize, life: u32, probe: ProbeId, via: Via) {
+        let seat = &self.monitors[monitor];
+        let (Some((subject, check)), true) = (seat.probes.get(&probe).copied(), seat.life == life) else { return };
+        if let Some(still) = seat.still {
+            let after = still.until.saturating_sub(self.now) + MS;
+            return self.later(after, Coming::Turn { monitor, life, probe, via });
+        }
+        let started = seat.clock(self.now);
+        let (after, result) = self.probe(monitor, via, subject, check);
+        self.later(after, Coming::Input { monitor, life, input: Input::Verdict { probe, started, result } });
+    }
+
+    /// What one probe finds, and after how long.
+    fn probe(&mut self, monitor: usize, via: Via, subject: usize, check: usize) -> (Duration, Result<Verdict, String>) {
+        let (after, result) = self.answer(monitor, via, subject);
+        let tells_idle = check == self.plan.shape.checks;
+        (after, if tells_idle { result.map(|verdict| self.sessions(subject, verdict)) } else { result })
+    }
+
+    /// What a node answers to a probe, and after how long. It tells what is true when it begins.
+    fn answer(&mut self, monitor: usize, via: Via, subject: usize) -> (Duration, Result<Verdict, String>) {
         let timeout = self.plan.shape.health.timeout;
         let hangs = (timeout, Ok(Verdict::unhealthy(Reason::TimedOut { stage: "connect".into() })));
         let network = &self.monitors[monitor].network;
@@ -107,6 +139,12 @@ impl World {
         match server.condition {
             Condition::Well { latency } if latency < timeout => (latency, Ok(healthy)),
             Condition::Lossy { percent } if self.rng.u8(..100) >= percent => (quick, Ok(healthy)),
+            Condition::Uneven { percent, .. } if self.rng.u8(..100) >= percent => (quick, Ok(healthy)),
+            Condition::Uneven { slow, .. } => {
+                let late = slow.min(timeout - MS).mul_f64(0.3 + 0.7 * self.rng.f64());
+                let well = self.rng.bool();
+                (late, Ok(if well { healthy } else { Verdict::unhealthy(Reason::Refused) }))
+            }
             Condition::Well { .. } | Condition::Lossy { .. } | Condition::Hangs => hangs,
             Condition::Refuses => (quick, Ok(Verdict::unhealthy(Reason::Refused))),
             Condition::Terminated => match via {
@@ -200,7 +238,10 @@ impl World {
         if !leaves && self.burns(monitor) {
             return;
         }
-        let (there, back) = (self.way(), self.way());
+        let (mut there, back) = (self.way(), self.way());
+        if self.now < self.monitors[monitor].holdup.requests {
+            there += CALL_TIMEOUT.mul_f64(0.9 * self.rng.f64());
+        }
         let mut way = OnItsWay { monitor, life, call, reply: Some(back) };
         match self.fault(monitor, kind) {
             None => self.later(there, Coming::Arrival { way, request }),

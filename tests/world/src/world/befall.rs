@@ -107,6 +107,16 @@ impl World {
             }
             Trouble::PartMoved { .. } => {}
             Trouble::PartsUnanswered { count } => self.unanswered = count,
+            Trouble::Uneven { node, percent, slow } => {
+                self.set_condition(node % nodes, Condition::Uneven { percent, slow });
+            }
+            Trouble::ProbesQueue { monitor, wait, lasts } => {
+                self.monitors[monitor % monitors].holdup.probes = (wait, self.now + lasts);
+            }
+            Trouble::RequestsDawdle { monitor, lasts } => {
+                self.monitors[monitor % monitors].holdup.requests = self.now + lasts;
+            }
+            Trouble::ClaimsOutlast { by } => self.provider.claim_takes = self.plan.shape.patience + by,
             Trouble::Ordered { monitor, order, node } => self.order(monitor % monitors, order, node % nodes),
         }
     }

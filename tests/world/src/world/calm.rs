@@ -6,6 +6,7 @@ use std::time::Duration;
 use floatip_core::{Health, NodeStatus, State, Status, Strategy};
 
 use super::World;
+use crate::monitor::Holdup;
 use crate::network::Network;
 use crate::server::{Condition, Server};
 use crate::trouble::{Mood, Order, Stuck, Trouble};
@@ -74,6 +75,7 @@ impl World {
             monitor.faults.clear();
             monitor.fuse = None;
             monitor.store_fault = None;
+            monitor.holdup = Holdup::default();
         }
         let truth = self.provider.placement();
         self.tell(format_args!("# calm, node {well} is well; {truth}"));
@@ -103,7 +105,8 @@ impl World {
             let seat = &self.monitors[monitor];
             let clock = seat.clock(self.now);
             if seat.engine.as_ref().is_some_and(|engine| engine.status(clock).frozen) {
-                self.order(monitor, Order::Resume, 0);
+                let order = if self.plan.luck & 1 == 0 { Order::Resume } else { Order::Acknowledge };
+                self.order(monitor, order, 0);
             }
         }
     }
