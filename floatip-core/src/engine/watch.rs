@@ -249,8 +249,7 @@ impl Watch {
 
     /// True if every node that could bear witness had failed before the holder did.
     pub(crate) fn no_witness(&self) -> bool {
-        let remote = |onset: &Onset| (0..self.nodes.len()).any(|node| node != onset.holder && !self.local[node]);
-        self.onset.as_ref().is_some_and(|onset| onset.witnesses.is_empty() && remote(onset))
+        self.onset.as_ref().is_some_and(|onset| onset.witnesses.is_empty())
     }
 
     pub(crate) fn take_begun(&mut self) -> Vec<(ProbeId, Subject, usize)> {

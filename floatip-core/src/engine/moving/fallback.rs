@@ -60,7 +60,7 @@ impl Engine {
     pub(in crate::engine) fn choose_mover(&mut self, now: Instant) {
         let Some(moving) = &self.moving else { return };
         if let Some(reason) = self.impossible_by(moving.mover, moving.to).cloned()
-            && let Some(next) = self.mover_for(moving.to, moving.mover + 1)
+            && let Some(next) = self.mover_for(moving.to, moving.mover)
         {
             self.change_mover(now, next, &reason);
         }
