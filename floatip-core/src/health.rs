@@ -93,4 +93,14 @@ mod tests {
             HealthSettings { interval: ms(700), fast_interval: ms(350), timeout: ms(1190), fall: 1, rise: 2 };
         assert_eq!(settings.verdict_lifetime(), ms(1190 + 1190 + 350));
     }
+
+    #[test]
+    fn an_interval_may_be_as_short_as_the_fast_one_and_not_shorter() {
+        let ms = Duration::from_millis;
+        for (interval, works) in [(499, false), (500, true), (501, true)] {
+            let settings =
+                HealthSettings { interval: ms(interval), fast_interval: ms(500), ..HealthSettings::default() };
+            assert_eq!(settings.fault().is_none(), works, "{interval}");
+        }
+    }
 }

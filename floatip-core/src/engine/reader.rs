@@ -248,4 +248,34 @@ mod tests {
         reader.abandon();
         assert!(!reader.end(Instant::now(), 7, Ok(Placement::Free)));
     }
+
+    #[test]
+    fn two_readings_of_a_stranger_or_of_a_split_address_agree_only_when_far_enough_apart() {
+        let t = Instant::now();
+        let stranger = || Placement::Stranger { description: "it".into(), token: Token::snapshot("s") };
+        let split = || Placement::Split { parts: Vec::new(), token: Token::snapshot("p") };
+        let mut reader = Reader::new();
+        for (at, agree) in [(Duration::ZERO, false), (AGREEMENT - Duration::from_millis(1), false), (AGREEMENT, true)] {
+            read(&mut reader, t + at, Ok(stranger()));
+            assert_eq!((reader.agreed_stranger(), reader.agreed_split()), (agree, false), "{at:?}");
+        }
+        let t = t + AGREEMENT;
+        for (at, agree) in [(Duration::ZERO, false), (AGREEMENT - Duration::from_millis(1), false), (AGREEMENT, true)] {
+            read(&mut reader, t + at, Ok(split()));
+            assert_eq!((reader.agreed_stranger(), reader.agreed_split()), (false, agree), "{at:?}");
+        }
+    }
+
+    #[test]
+    fn as_many_superseded_tokens_are_remembered_as_is_said() {
+        let t = Instant::now();
+        let mut reader = Reader::new();
+        for token in 0..=RETIRED {
+            reader.retire(&Token::generation(token.to_string()), t);
+        }
+        for (token, believed) in [("0", true), ("1", false), ("16", false)] {
+            read(&mut reader, t, Ok(held(token)));
+            assert_eq!(reader.placement().is_some(), believed, "{token}");
+        }
+    }
 }

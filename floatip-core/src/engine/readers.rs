@@ -149,4 +149,14 @@ mod tests {
             assert_eq!(readers.agreed_free(), free, "{other:?}");
         }
     }
+
+    #[test]
+    fn what_was_asked_before_a_request_is_ignored_whichever_mover_it_was_asked_of() {
+        let now = Instant::now();
+        let mut readers = Readers::new(2);
+        readers.begin_by(1, 1, now);
+        readers.abandon();
+        assert!(!readers.is_reading());
+        assert!(!readers.end(now, 1, Ok(held())));
+    }
 }

@@ -72,7 +72,7 @@ impl Track {
 
     /// The newest failure's reason, while it still counts.
     pub(crate) fn reason(&self) -> Option<&Reason> {
-        self.reason.as_ref().filter(|_| self.newest_failed.is_some() && self.newest_failed > self.newest_healthy)
+        self.reason.as_ref().filter(|_| self.newest_failed > self.newest_healthy)
     }
 
     /// True if a single verdict has turned the target down, and it has not come up since.
@@ -506,5 +506,111 @@ mod tests {
         bench.track.void(bench.at(1100));
         bench.fail(old);
         assert_eq!((bench.track.health(), bench.track.failures()), (Health::Unknown, 0));
+    }
+
+    #[test]
+    fn the_reason_against_a_target_counts_until_a_later_probe_has_answered() {
+        let mut bench = Bench::up();
+        for (ms, reason) in [(1000, Some(&Reason::Refused)), (1250, Some(&Reason::Refused)), (1500, None)] {
+            let probe = bench.begin(ms);
+            if reason.is_some() {
+                bench.fail(probe)
+            } else {
+                drop(bench.ok(probe))
+            }
+            assert_eq!(bench.track.reason(), reason);
+        }
+    }
+
+    #[test]
+    fn a_probe_that_begins_in_the_moment_of_voiding_counts() {
+        let mut bench = Bench::up();
+        bench.track.void(bench.at(1000));
+        for ms in [1000, 1250] {
+            let probe = bench.begin(ms);
+            bench.ok(probe);
+        }
+        assert_eq!(bench.track.health(), Health::Healthy);
+    }
+
+    #[test]
+    fn only_a_probe_that_began_late_enough_will_tell() {
+        let mut bench = Bench::up();
+        bench.begin(1000);
+        assert!(bench.track.outstanding_since(bench.at(1000)));
+        assert!(!bench.track.outstanding_since(bench.at(1001)));
+    }
+
+    #[test]
+    fn a_probe_is_late_before_another_if_it_began_earlier_and_has_been_unanswered_for_a_fast_interval() {
+        let mut bench = Bench::up();
+        bench.begin(1000);
+        for (start, now, late) in
+            [(1250, 1249, false), (1250, 1250, true), (1001, 1250, true), (1000, 1500, false), (999, 1500, false)]
+        {
+            assert_eq!(bench.track.is_late_before(bench.at(start), bench.at(now)), late, "{start} {now}");
+        }
+    }
+
+    #[test]
+    fn in_step_with_the_holder_twice_as_many_probes_as_fall_overlap() {
+        let mut bench = Bench::up();
+        for ms in [1000, 1050, 1100, 1150, 1200, 1250] {
+            assert!(bench.track.has_room_in_step(), "{ms}");
+            bench.begin(ms);
+        }
+        assert!(!bench.track.has_room_in_step());
+    }
+
+    #[test]
+    fn a_prober_that_cannot_work_ends_only_its_own_probe() {
+        let mut bench = Bench::up();
+        let (first, second) = (bench.begin(1000), bench.begin(1250));
+        bench.track.end_without_verdict(first.0);
+        assert_eq!((bench.track.awaits(first.0), bench.track.awaits(second.0)), (false, true));
+    }
+
+    #[test]
+    fn an_answer_of_a_target_that_is_not_up_yet_leaves_the_later_probes_alone() {
+        let mut bench = Bench::new();
+        let (first, second) = (bench.begin(0), bench.begin(250));
+        assert!(bench.ok(first).is_empty());
+        assert!(bench.track.awaits(second.0));
+    }
+
+    #[test]
+    fn an_answer_in_step_with_the_holder_makes_only_the_earlier_probes_superfluous() {
+        let mut bench = Bench::up();
+        let (first, second, third) = (bench.begin(1000), bench.begin(1250), bench.begin(1500));
+        assert_eq!(bench.track.end(second.0, second.1, &Verdict::healthy(), true), [first.0]);
+        assert!(bench.track.awaits(third.0));
+    }
+
+    #[test]
+    fn failures_stand_in_the_order_in_which_their_probes_started() {
+        let mut bench = Bench::up();
+        let (first, second, third) = (bench.begin(1000), bench.begin(1250), bench.begin(1500));
+        bench.fail(third);
+        bench.fail(second);
+        bench.ok(first);
+        assert_eq!(bench.track.first_failure(), Some(second.1));
+    }
+
+    #[test]
+    fn no_more_failures_are_remembered_than_it_takes_to_fall() {
+        let mut bench = Bench::up();
+        for (ms, failures) in [(1000, 1), (1250, 2), (1500, 3), (2000, 3)] {
+            let probe = bench.begin(ms);
+            bench.fail(probe);
+            assert_eq!(bench.track.failures(), failures);
+        }
+    }
+
+    #[test]
+    fn what_is_urgent_is_probed_at_the_fast_interval_although_all_is_well() {
+        let mut bench = Bench::up();
+        assert_eq!(bench.track.due(), Some(bench.at(1000)));
+        bench.track.urge(true);
+        assert_eq!(bench.track.due(), Some(bench.at(500)));
     }
 }

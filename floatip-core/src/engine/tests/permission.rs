@@ -58,3 +58,29 @@ fn the_hooks_are_asked_once_although_a_better_node_has_come_up_meanwhile() {
     let started = |event: &EventKind| matches!(event, EventKind::MoveStarted { to, .. } if *to == id("c"));
     assert!(bench.events.iter().any(started), "{:?}", bench.events);
 }
+
+#[test]
+fn a_switchover_that_the_hooks_have_allowed_is_made_although_the_node_is_in_use_again() {
+    let mut bench = Bench::in_use();
+    bench.engine.settings.pre_move = Some(20 * S);
+    bench.switch_by(false);
+    bench.run(S);
+    assert_eq!(bench.asked_hooks.len(), 0, "it waits until a is idle");
+    bench.busy = false;
+    bench.run_until(|bench| bench.asked_hooks.len() == 1);
+    bench.busy = true;
+    bench.run(5 * S);
+    bench.engine.handle_hooks(bench.now, bench.asked_hooks[0], HookResult::Done, None);
+    bench.run(Duration::ZERO);
+    assert_eq!(bench.moves(), [(Cause::Switchover, id("b"))]);
+}
+
+#[test]
+fn a_second_switchover_is_no_answer_to_what_the_hooks_were_asked_about_the_first() {
+    let mut bench = Bench::new(false);
+    bench.engine.settings.pre_move = Some(20 * S);
+    bench.switch();
+    bench.switch();
+    assert_eq!((bench.moves(), bench.asked_hooks.len()), (vec![], 2));
+    assert!(matches!(bench.answers[..], [Err(CommandError::Refused { .. })]), "{:?}", bench.answers);
+}

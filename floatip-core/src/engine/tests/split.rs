@@ -13,10 +13,6 @@ fn partly(error: MoveError) -> MoveError {
     MoveError::Partly { call: "claim", resource: "it".into(), left: vec![PartError::new("3", error)] }
 }
 
-fn throttled() -> MoveError {
-    MoveError::Throttled { call: "claim", source: "slowly".into() }
-}
-
 /// A move to `b` whose claim is on the wire.
 fn claiming() -> Bench {
     let mut bench = Bench::new(false);
