@@ -317,14 +317,35 @@ fn a_failback_comes_on_time_also_where_nothing_was_moved_before() {
     assert!(waited + 10 * MS >= after && waited <= after + 10 * MS, "{waited:?}");
 }
 
-#[test]
-fn a_free_address_is_not_rescued_before_the_witnesses_have_answered() {
+/// A witness that answers, or not, and must answer so often to be up that it never is.
+fn witnessed(testify: bool) -> Bench {
     let mut bench = Bench::built(&["a", "b"], |settings| {
-        let (host, health) = ("gateway.example".parse().unwrap(), HealthSettings::default());
+        let health = HealthSettings { fall: 10, rise: 1000, ..HealthSettings::default() };
+        let host = "gateway.example".parse().unwrap();
         settings.witnesses = vec![WitnessSettings { name: id("gateway"), host, kind: "ping", health }];
         settings.witness_quorum = 1;
     });
-    (bench.sick, bench.placement) = (Some(""), Placement::Free);
+    (bench.sick, bench.testify) = (Some(""), testify);
+    bench.run(10 * S);
+    bench
+}
+
+#[test]
+fn a_free_address_is_not_rescued_before_the_witnesses_are_known_to_be_up() {
+    let mut bench = witnessed(true);
+    bench.placement = Placement::Free;
     bench.run(30 * S);
     assert_eq!(bench.moves(), []);
+}
+
+#[test]
+fn a_failover_needs_a_fresh_answer_of_a_witness_and_no_more() {
+    for (testify, moves) in [(true, vec![(Cause::Failover, id("b"))]), (false, vec![])] {
+        let mut bench = witnessed(testify);
+        bench.sick = Some("a");
+        bench.run(8 * S);
+        assert_eq!(bench.moves(), moves, "{:?}", bench.events);
+        assert_eq!(bench.engine.status(bench.now).witnesses.len(), 1);
+        assert_eq!(bench.count(|event| matches!(event, EventKind::MonitorIsolated { .. })), 0);
+    }
 }

@@ -470,3 +470,25 @@ fn a_pause_before_the_next_attempt_is_doubled_up_to_its_bound_and_at_most_halved
         }
     }
 }
+
+#[test]
+fn a_repair_is_waited_for_only_while_it_could_be_made() {
+    let mut bench = well(&["a", "b"]);
+    bench.placement = Placement::Held { node: id("a"), token: Token::generation("1"), settled: false };
+    bench.run_until(|bench| bench.requests.len() == 1);
+    assert_eq!(bench.engine.next_repair(), None, "it is on the wire");
+    bench.reply(Err(denied()));
+    assert!(bench.engine.next_repair().is_some_and(|next| next > bench.now));
+    bench.engine.settings.leased = true;
+    assert_eq!(bench.engine.next_repair(), None);
+    bench.engine.settings.leased = false;
+    bench.engine.stopping = true;
+    assert_eq!(bench.engine.next_repair(), None);
+    bench.run(30 * S);
+    assert_eq!(bench.requests.len(), 1);
+    bench.engine.stopping = false;
+    bench.switch();
+    assert_eq!(bench.engine.next_repair(), None);
+    bench.run(30 * S);
+    assert!(matches!(bench.requests[..], [_, (_, Action::Release { .. })]), "{:?}", bench.requests);
+}
