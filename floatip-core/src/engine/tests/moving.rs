@@ -477,7 +477,9 @@ fn a_repair_is_waited_for_only_while_it_could_be_made() {
     bench.placement = Placement::Held { node: id("a"), token: Token::generation("1"), settled: false };
     bench.run_until(|bench| bench.requests.len() == 1);
     assert_eq!(bench.engine.next_repair(), None, "it is on the wire");
+    bench.read_at.clear();
     bench.reply(Err(denied()));
+    assert_eq!(bench.read_at, [bench.now], "what it has changed is read at once");
     assert!(bench.engine.next_repair().is_some_and(|next| next > bench.now));
     bench.engine.settings.leased = true;
     assert_eq!(bench.engine.next_repair(), None);

@@ -191,3 +191,21 @@ fn who_completes_an_address_that_is_split_evenly_follows_from_the_reading_alone(
         assert_eq!(bench.engine.status(bench.now).holder, Some(id(nodes[0])));
     }
 }
+
+#[test]
+fn whoever_has_most_of_a_split_address_holds_it_once_readings_agree_unless_it_is_down() {
+    for (sick, holder) in [("", "b"), ("b", "a")] {
+        let mut bench = Bench::new(false);
+        bench.engine.settings.movers[0] = Capabilities::new(Strategy::Overwrite);
+        bench.sick = Some("");
+        bench.run(10 * S);
+        bench.sick = Some(sick);
+        bench.run(10 * S);
+        bench.placement = split();
+        bench.run_until(|bench| matches!(bench.engine.reader.placement(), Some(Placement::Split { .. })));
+        let holder_of = |bench: &Bench| bench.engine.status(bench.now).holder;
+        assert_eq!(holder_of(&bench), Some(id("a")));
+        bench.run(20 * S);
+        assert_eq!(holder_of(&bench), Some(id(holder)), "{sick:?}");
+    }
+}
