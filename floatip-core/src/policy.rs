@@ -53,7 +53,8 @@ pub enum AddressUnreachable {
     /// It is done once until the address has answered again, with a mover that releases first (what overwrites has nothing
     /// to renew), after the cool-down, never by force, and never with the last move of the window, which is kept for a
     /// failover. An address that has never answered from here is left alone. One that does not answer afterwards
-    /// stays where it is.
+    /// stays where it is. Of several monitors without a lease one does it, if the provider gives each assignment a token of
+    /// its own ([`Token::Generation`](crate::Token::Generation)): what failed before the newest assignment no longer counts.
     Reclaim,
 }
 

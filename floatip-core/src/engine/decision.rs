@@ -457,6 +457,9 @@ impl Engine {
         self.reader.abandon();
         let base = self.reader.active();
         let mut moving = Move::new(id, cause, from, to, now, base);
+        if cause == Cause::Reclaim {
+            moving.renew(self.reader.placement().and_then(Placement::token).cloned());
+        }
         self.note_origin(&mut moving);
         self.moving = Some(moving);
         self.drift.forget();

@@ -33,7 +33,7 @@ use crate::durable::Durable;
 use crate::event::{Cause, EventKind};
 use crate::hook::HookResult;
 use crate::lease::Grant;
-use crate::mover::{Accepted, MoveError, Placement, Readiness};
+use crate::mover::{Accepted, MoveError, Placement, Readiness, Token};
 use crate::node::NodeId;
 use crate::policy::Budget;
 use crate::probe::Verdict;
@@ -69,6 +69,8 @@ pub struct Engine {
     reader: Readers,
     drift: Drift,
     holder: Option<usize>,
+    /// The assignment that was read last.
+    assignment: Option<Token>,
     moving: Option<Move>,
     repair: Option<Repair>,
     /// The node for which a move of this monitor settled with a part of the address.
@@ -126,6 +128,7 @@ impl Engine {
             reader: Readers::new(settings.movers.len()),
             drift: Drift::remembered(remembered, &settings),
             holder: None,
+            assignment: None,
             moving: None,
             repair: None,
             landed: None,

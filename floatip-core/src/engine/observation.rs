@@ -7,7 +7,7 @@ use super::reader::Knowledge;
 use super::repair::Repair;
 use super::{Action, Engine, Settings, cadence};
 use crate::event::EventKind;
-use crate::mover::Placement;
+use crate::mover::{Placement, Token};
 use crate::urgency::Urgency;
 
 impl Engine {
@@ -35,9 +35,10 @@ impl Engine {
             self.set_holder(None);
             self.events.push_back(EventKind::AddressHeldByStranger { description });
         }
-        if let Placement::Held { node, settled, .. } = &placement {
+        if let Placement::Held { node, settled, token } = &placement {
             let index = self.index(node);
             self.set_holder(index);
+            self.note_assignment(now, token);
             self.note_drift(now, index);
             self.note_settled(now, node, *settled);
         }
@@ -55,6 +56,14 @@ impl Engine {
         let was_free = std::mem::replace(&mut self.announced_free, free);
         if free && !was_free {
             self.events.push_back(EventKind::AddressFoundFree {});
+        }
+    }
+
+    /// Where the address was assigned anew by somebody else, what was seen through it before tells nothing any more.
+    fn note_assignment(&mut self, now: Instant, token: &Token) {
+        let before = self.assignment.replace(token.clone());
+        if self.moving.is_none() && matches!(before, Some(before @ Token::Generation(_)) if before != *token) {
+            self.watch.void_address(now);
         }
     }
 

@@ -1,10 +1,12 @@
 //! One move of an engine alone, without driver or clock: the finer points of requests, tokens, leases and budget.
 
+mod chain;
 mod deciding;
 mod elsewhere;
 mod hanging;
 mod moving;
 mod permission;
+mod reclaim;
 mod split;
 mod watching;
 
@@ -76,6 +78,8 @@ struct Bench {
     requests: Vec<(Instant, Action)>,
     reads: Vec<Urgency>,
     read_at: Vec<Instant>,
+    /// The mover of each.
+    readers: Vec<usize>,
     probed: Vec<(Instant, NodeId)>,
     asked_ready: Vec<Instant>,
     /// What the hooks were asked; nobody answers.
@@ -137,6 +141,7 @@ impl Bench {
             requests: Vec::new(),
             reads: Vec::new(),
             read_at: Vec::new(),
+            readers: Vec::new(),
             probed: Vec::new(),
             asked_ready: Vec::new(),
             asked_hooks: Vec::new(),
@@ -172,6 +177,7 @@ impl Bench {
                 match action {
                     Action::Locate { call, mover, urgency } => {
                         self.reads.push(urgency);
+                        self.readers.push(mover);
                         self.read_at.push(self.now);
                         let seen = if mover == 0 { &self.placement } else { &self.second };
                         let reading = self.unreadable.map_or_else(|| Ok(seen.clone()), |error| Err(error()));

@@ -94,8 +94,9 @@ struct Readings {
     free: Option<(Duration, Duration)>,
     /// The same of readings that show it split.
     split: Option<(Duration, Duration)>,
-    /// The node that it is on, and when the first of a row of readings that show it there was asked for, and the newest.
-    held: Option<(usize, Duration, Duration)>,
+    /// When the first of a row of readings was asked for that show it on one node, or parts of it there, and the newest.
+    on_node: Option<(Duration, Duration)>,
+    node: Option<usize>,
     /// Since when it has been on its way.
     transition: Option<Duration>,
 }
@@ -106,8 +107,10 @@ impl Readings {
         self.free = extended(self.free).filter(|_| *placement == Placement::Free);
         self.split = extended(self.split).filter(|_| matches!(placement, Placement::Split { .. }));
         let holder = placement.holder().map(number);
-        let first = |holder| self.held.filter(|(node, ..)| *node == holder).map_or(asked, |(_, first, _)| first);
-        self.held = holder.map(|holder| (holder, first(holder), asked));
+        let elsewhere = holder.is_some() && self.node.is_some_and(|node| Some(node) != holder);
+        let on_nodes = holder.is_some() || matches!(placement, Placement::Split { .. });
+        self.on_node = extended(self.on_node.filter(|_| !elsewhere)).filter(|_| on_nodes);
+        self.node = holder.or(self.node).filter(|_| on_nodes);
         let on_its_way = matches!(placement, Placement::Transition { .. });
         self.transition = self.transition.or(Some(now)).filter(|_| on_its_way);
         self.newest = Some(placement.clone());

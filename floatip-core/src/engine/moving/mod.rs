@@ -131,7 +131,7 @@ impl Move {
             ours: false,
             carrier: None,
             from_stranger: false,
-            renewing: cause == Cause::Reclaim,
+            renewing: false,
             forced: false,
             asked_by: None,
             started: now,
@@ -223,6 +223,12 @@ impl Move {
         EventKind::StepFinished { id: self.id, step, duration }
     }
 
+    /// The address is to be taken from the node that gets it back, as long as that has it by this assignment.
+    pub(super) fn renew(&mut self, token: Option<Token>) {
+        self.renewing = true;
+        self.source_token = token;
+    }
+
     /// True if the address is still on the node from which a reclaim takes it, to give it back. Once it has been assigned
     /// anew, by whomever, there is nothing left to take.
     fn is_to_renew(&self, node: usize, token: &Token) -> bool {
@@ -308,11 +314,12 @@ impl Engine {
         if moving.is_on_the_wire() {
             return;
         }
+        let mover = moving.mover;
         if !moving.committed && moving.phase == Phase::Placing && !self.may_go_on(now) {
             return;
         }
         let Some(seen) = self.reader.placement().cloned() else { return };
-        let Some(moving) = &mut self.moving else { return };
+        let Some(moving) = self.moving.as_mut().filter(|moving| moving.mover == mover) else { return };
         moving.ours |= moving.mover == moving.base && !matches!(seen, Placement::Stranger { .. });
         if let Phase::Verifying(since) = moving.phase {
             return self.keep_verifying(now, since, &seen);
@@ -533,7 +540,7 @@ impl Engine {
 
     /// Makes sure that the target can still receive the address, or takes another: a healthy node that this move has not
     /// tried, else the target while it is not known to be down, else one that was tried and is healthy, else the node that
-    /// was healthy last (rule 7). False if there is none.
+    /// was healthy last (rule 7). False if there is none, or none that the present mover could give it to.
     fn choose_landing(&mut self, now: Instant) -> bool {
         let Some(moving) = &self.moving else { return false };
         let fit = |node: usize| self.impossible[node].is_none() && !moving.tried.contains(&node);
@@ -551,8 +558,10 @@ impl Engine {
         match best {
             Some(node) if node == moving.to => true,
             Some(node) => {
+                let mover = moving.mover;
                 self.retarget(now, node, "the target is no longer fit to receive the address");
-                true
+                // Another mover asks by what it has read itself.
+                self.moving.as_ref().is_some_and(|moving| moving.mover == mover)
             }
             None => {
                 self.give_up(now, "no node can receive the address".to_owned());

@@ -45,7 +45,8 @@ impl Kinds {
             Kind::Chained if shape.one_mover() => (shape.chain, shape.strategy) = (true, Mechanism::ReleaseFirst),
             Kind::Contended => {
                 (shape.monitors, shape.leased, shape.enforced, shape.strict) = (2, false, false, false);
-                shape.restores = false;
+                // What is claimed anew is known by tokens alone.
+                (shape.restores, shape.reclaims) = (false, false);
             }
             Kind::InParts(_) | Kind::Chained => {}
         }

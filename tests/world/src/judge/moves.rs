@@ -218,11 +218,7 @@ impl Judge {
                 format!("rule 3: an address is moved back from {from:?} to {to}, and what is known is {drifted:?}")
             });
         }
-        let agree = |readings: &Readings| {
-            let held = readings.held.filter(|(node, ..)| Some(*node) == from);
-            Readings::agree(held.map(|(_, first, newest)| (first, newest))) || Readings::agree(readings.split)
-        };
-        if !self.readings.iter().any(agree) {
+        if !self.readings.iter().any(|readings| Readings::agree(readings.on_node)) {
             self.breaks(|| "rule 4: an address is moved back after a single reading".into());
         }
         if self.last_end.is_some_and(|end| scene.now < end + shape.cooldown) {

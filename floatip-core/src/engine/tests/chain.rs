@@ -1,0 +1,52 @@
+//! A move in which another mover takes over.
+
+use super::*;
+
+/// Three nodes, of which the first mover cannot give the address to `c`.
+fn chained() -> Bench {
+    let mut bench = Bench::of(false, &["a", "b", "c"]);
+    let mut settings = bench.engine.settings.clone();
+    settings.movers.push(Capabilities::new(Strategy::Overwrite));
+    bench.engine = Engine::new(bench.now, settings, &Durable::default());
+    bench.second = Placement::Stranger { description: "the interface".into(), token: Token::snapshot("interface") };
+    bench.sick = Some("");
+    bench.run(10 * S);
+    bench.engine.set_impossible(bench.now, 0, 2, Some("no slot".to_owned()));
+    bench
+}
+
+#[test]
+fn a_target_that_another_mover_alone_can_serve_is_claimed_by_what_that_one_reads() {
+    let mut bench = chained();
+    bench.switch_by(false);
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Transition { from: Some(id("a")), to: None, token: Token::generation("1") };
+    bench.sick = Some("a b");
+    bench.run(5 * S);
+    bench.placement = Placement::Free;
+    bench.run(S);
+    let Some((_, Action::Claim { mover: 1, to, seen, .. })) = bench.requests.last() else {
+        panic!("{:?}", bench.requests)
+    };
+    assert_eq!((to, seen), (&id("c"), &bench.second));
+}
+
+#[test]
+fn a_move_that_has_changed_nothing_and_goes_on_by_another_mover_asks_by_what_that_one_reads() {
+    let mut bench = chained();
+    bench.switch_by(false);
+    bench.engine.set_impossible(bench.now, 0, 1, Some("no slot".to_owned()));
+    bench.engine.set_impossible(bench.now, 1, 1, Some("no slot".to_owned()));
+    // Nothing is looked at before the next reading has shown whether it has changed something.
+    bench.reply(Err(unknown()));
+    for _ in 0..5000 {
+        if bench.requests.len() < 2 {
+            bench.run(MS);
+        }
+    }
+    let Some((_, Action::Claim { mover: 1, to, seen, .. })) = bench.requests.last() else {
+        panic!("{:?}", bench.requests)
+    };
+    assert_eq!((to, seen), (&id("c"), &bench.second));
+    assert_eq!(bench.readers.last(), Some(&1), "what was read before the move began is no reading");
+}
