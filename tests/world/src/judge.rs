@@ -584,13 +584,14 @@ impl Judge {
         if let Some(moving) = &mut self.moving {
             moving.acted |= changed;
             moving.taken.extend(moving.taking.take().filter(|_| changed));
-            let done = reply.is_ok() || matches!(reply, Err(MoveError::Partly { .. }));
+            let partly = matches!(reply, Err(MoveError::Partly { .. })) && moving.claim == Some(call);
+            let done = reply.is_ok() || partly;
             if done && moving.claim == Some(call) && !moving.tried.contains(&moving.to) {
                 moving.tried.push(moving.to);
             }
-        }
-        if reply.is_ok() && self.moving.is_some() {
-            self.count(now);
+            if done {
+                self.count(now);
+            }
         }
     }
 
