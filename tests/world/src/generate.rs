@@ -38,14 +38,17 @@ fn monitor() -> impl Strategy<Value = usize> + Clone {
     0_usize..2
 }
 
-/// A plan of the seed, to be shrunk. Even seeds bring addresses that are whole and moved by one mover, odd ones all kinds of
-/// them. Troubles that come together, in a third of the plans, are drawn last.
+/// A plan of the seed, to be shrunk. Even seeds bring addresses that are whole and moved by one mover, as they have always
+/// done; odd ones all kinds of them, and troubles that come together in half of the plans.
 pub(crate) fn tree(seed: u64) -> BoxedTree {
     let mut runner = runner(seed / 2);
-    let plans =
-        if seed.is_multiple_of(2) { plans().boxed() } else { (plans(), kinds()).prop_map(Kinds::applied).boxed() };
-    let plans = (plans, prop::option::weighted(0.3, constellations())).prop_map(Constellation::joined);
-    plans.boxed().new_tree(&mut runner).expect("plans are never rejected")
+    let of_all_kinds = (plans(), kinds()).prop_map(Kinds::applied);
+    let together = prop::option::weighted(0.5, constellations());
+    let plans = match seed.is_multiple_of(2) {
+        true => plans().boxed(),
+        false => (of_all_kinds, together).prop_map(Constellation::joined).boxed(),
+    };
+    plans.new_tree(&mut runner).expect("plans are never rejected")
 }
 
 /// Plans of addresses that are whole. Half of them have more than nodes, monitors and a provider; what that is comes last, so

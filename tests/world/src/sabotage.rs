@@ -516,8 +516,8 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "nobody finds out by which mover the address is held",
         "readers.rs",
-        "if let Some(mover) = self.of.iter().position(holds) {",
-        "if let Some(mover) = self.of.iter().position(holds).filter(|_| false) {",
+        "if holds(&self.of[self.active]) {",
+        "if true || holds(&self.of[self.active]) {",
     ),
     sabotage(
         "a planned move does not wait until its node is idle",

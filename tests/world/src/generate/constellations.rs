@@ -1,12 +1,13 @@
 //! Troubles that come together, since each alone brings what they are about once in a hundred thousand scenarios.
 
+use std::time::Duration;
+
+use floatip_core::Strategy as Mechanism;
 use proptest::prelude::*;
 
 use super::{millis, monitor, node};
 use crate::plan::{Plan, Step};
-use crate::trouble::{Call, CallFault, Order, StoreFault, Trouble};
-
-use std::time::Duration;
+use crate::trouble::{Call, CallFault, Meddling, Order, StoreFault, Stuck, Trouble};
 
 /// Troubles that come one after the other, and what the world must be like for them.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub(super) struct Constellation {
     /// The fewest nodes.
     nodes: usize,
     leased: bool,
+    /// A second mover takes over.
+    chained: bool,
     /// The most unplanned moves, and within which time.
     bound: Option<(u32, Duration)>,
 }
@@ -23,15 +26,18 @@ pub(super) struct Constellation {
 impl Constellation {
     fn of(nodes: usize, steps: Vec<(Duration, Trouble)>) -> Self {
         let steps = steps.into_iter().map(|(after, trouble)| Step { after, trouble }).collect();
-        Self { place: 0, steps, nodes, leased: false, bound: None }
+        Self { place: 0, steps, nodes, leased: false, chained: false, bound: None }
     }
 
     /// Makes it part of a plan.
     pub(super) fn joined((mut plan, constellation): (Plan, Option<Self>)) -> Plan {
-        let Some(Self { place, steps, nodes, leased, bound }) = constellation else { return plan };
+        let Some(Self { place, steps, nodes, leased, chained, bound }) = constellation else { return plan };
         let shape = &mut plan.shape;
         shape.nodes = shape.nodes.max(nodes);
         shape.leased |= leased;
+        if chained && shape.one_mover() && shape.parts == 1 {
+            (shape.chain, shape.strategy, shape.strict) = (true, Mechanism::ReleaseFirst, false);
+        }
         if let Some(bound) = bound {
             (shape.max_moves, shape.window) = bound;
         }
@@ -49,6 +55,7 @@ pub(super) fn constellations() -> impl Strategy<Value = Constellation> {
         3 => late_arrivals(),
         1 => flapping(),
         1 => freezes(),
+        1 => snatched(),
     ];
     (any::<usize>(), any_of).prop_map(|(place, constellation)| Constellation { place, ..constellation })
 }
@@ -128,6 +135,21 @@ fn late_arrivals() -> impl Strategy<Value = Constellation> {
             }
             steps.push((lasts, Trouble::ChangesTake { release, claim: release }));
             Constellation::of(3, steps)
+        },
+    )
+}
+
+/// What the first mover cannot get away from a dead holder, somebody outside takes while the second mover is about to.
+fn snatched() -> impl Strategy<Value = Constellation> {
+    let faults = [CallFault::RequestLost, CallFault::Throttled, CallFault::NotYet];
+    (prop::sample::select(faults.to_vec()), 0_u8..4, any::<bool>(), millis(3000..20_000)).prop_map(
+        |(fault, count, hangs, after)| {
+            let now = Duration::ZERO;
+            let mut steps =
+                vec![(now, Trouble::ReleasesStuck { stuck: Stuck::Always }), (now, Trouble::HolderFails { hangs })];
+            steps.extend((0..2).map(|monitor| (now, Trouble::CallsFail { monitor, call: Call::Claim, fault, count })));
+            steps.push((after, Trouble::Meddled { meddling: Meddling::PutsOnStranger, node: 0 }));
+            Constellation { chained: true, ..Constellation::of(2, steps) }
         },
     )
 }
