@@ -510,8 +510,8 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "a mover that takes over takes from every stranger",
         "moving/fallback.rs",
-        "self.from_stranger || self.ours && carried && self.mover != self.base",
-        "self.from_stranger || self.mover != self.base",
+        "self.from_stranger || others && self.carrier.get_or_insert_with(|| token.clone()) == token",
+        "self.from_stranger || others",
     ),
     sabotage(
         "nobody finds out by which mover the address is held",

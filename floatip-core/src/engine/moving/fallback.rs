@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Move;
 use crate::engine::Engine;
 use crate::event::EventKind;
-use crate::mover::Placement;
+use crate::mover::{Placement, Token};
 
 impl Engine {
     /// The first mover from `from` on that could give the address to `node`.
@@ -94,9 +94,10 @@ impl Move {
         std::mem::replace(&mut self.mover, mover)
     }
 
-    /// Whether the address may be taken from this stranger.
-    pub(super) fn may_take_from(&self, seen: &Placement) -> bool {
-        let carried = self.carrier.is_none() || self.carrier.as_ref() == seen.token();
-        self.from_stranger || self.ours && carried && self.mover != self.base
+    /// Whether the address may be taken from this stranger. The first on which another mover finds it is what the base mover
+    /// moves; a later one is somebody else.
+    pub(super) fn may_take_from(&mut self, token: &Token) -> bool {
+        let others = self.ours && self.mover != self.base;
+        self.from_stranger || others && self.carrier.get_or_insert_with(|| token.clone()) == token
     }
 }

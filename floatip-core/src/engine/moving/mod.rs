@@ -371,7 +371,7 @@ impl Engine {
                 }
             }
             Placement::Split { .. } => self.gather(now, seen),
-            Placement::Stranger { .. } if moving.may_take_from(&seen) => self.take_away(now, seen),
+            Placement::Stranger { token, .. } if moving.may_take_from(token) => self.take_away(now, seen),
             Placement::Stranger { description, .. } => {
                 let error = format!("lost a race: the address is on {description}, which is no node");
                 self.fail(now, Ending::Failed, error);

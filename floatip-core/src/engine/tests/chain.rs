@@ -50,3 +50,24 @@ fn a_move_that_has_changed_nothing_and_goes_on_by_another_mover_asks_by_what_tha
     assert_eq!((to, seen), (&id("c"), &bench.second));
     assert_eq!(bench.readers.last(), Some(&1), "what was read before the move began is no reading");
 }
+
+#[test]
+fn the_second_stranger_on_which_another_mover_finds_the_address_is_somebody_else() {
+    let mut bench = chained();
+    // The other mover knows nothing when it takes over.
+    bench.unreadable = Some(unknown);
+    bench.run(11 * S);
+    bench.switch_by(true);
+    bench.unreadable = None;
+    bench.run(2 * S);
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Transition { from: Some(id("a")), to: None, token: Token::generation("1") };
+    bench.run(30 * S);
+    let requests = bench.requests.len();
+    assert!(matches!(bench.requests.last(), Some((_, Action::Claim { mover: 1, .. }))), "{:?}", bench.requests);
+    bench.second = Placement::Stranger { description: "i-elsewhere".into(), token: Token::snapshot("i-elsewhere") };
+    bench.placement = bench.second.clone();
+    bench.reply(Err(unknown()));
+    bench.run(10 * S);
+    assert_eq!((bench.failed(), bench.requests.len()), (Some(false), requests), "{:?}", bench.requests);
+}
