@@ -101,7 +101,8 @@ impl Engine {
         self.landed = Some(node);
         self.set_holder(Some(node));
         let name = self.id(node);
-        self.repair.take_if(|repair| repair.node != name && !repair.is_on_the_wire());
+        // No repair is on the wire: the move's own request has waited for that.
+        self.repair.take_if(|repair| repair.node != name);
         let repair = self.repair.get_or_insert_with(|| Repair::of(name.clone(), now));
         (repair.error, repair.told) = (Some(error.clone()), true);
         self.tell_unsettled(name, Some(error));

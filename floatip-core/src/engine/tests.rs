@@ -7,8 +7,10 @@ mod hanging;
 mod moving;
 mod permission;
 mod reclaim;
+mod repairing;
 mod split;
 mod watching;
+mod witnesses;
 
 use super::*;
 use crate::command::Switchover;
@@ -68,12 +70,14 @@ struct Bench {
     refused: bool,
     /// The second check finds every node in use.
     busy: bool,
-    /// The witnesses answer.
-    testify: bool,
+    /// What each of the witnesses answers, if it does.
+    testify: fn(usize) -> Option<Result<Verdict, String>>,
     /// When probes through the address began that were answered.
     through: Vec<Instant>,
     /// The probes that were not answered.
     open: Vec<(ProbeId, Instant, NodeId, Via)>,
+    /// The probes of witnesses that were not answered.
+    unheard: Vec<(ProbeId, Instant)>,
     dropped: Vec<ProbeId>,
     requests: Vec<(Instant, Action)>,
     reads: Vec<Urgency>,
@@ -134,9 +138,10 @@ impl Bench {
             serving: None,
             refused: false,
             busy: false,
-            testify: true,
+            testify: |_| Some(Ok(Verdict::healthy())),
             through: Vec::new(),
             open: Vec::new(),
+            unheard: Vec::new(),
             dropped: Vec::new(),
             requests: Vec::new(),
             reads: Vec::new(),
@@ -193,10 +198,11 @@ impl Bench {
                     Action::Probe { id, node: Some(node), check, via, .. } => self.probe(id, node, check, via),
                     Action::DropProbe { id } => self.dropped.push(id),
                     Action::AskHooks { call, .. } => self.asked_hooks.push(call),
-                    Action::ProbeWitness { id, .. } if self.testify => {
-                        self.engine.handle_probe(self.now, id, self.now, Ok(Verdict::healthy()));
-                    }
-                    Action::Probe { .. } | Action::ProbeWitness { .. } => {}
+                    Action::ProbeWitness { id, witness, .. } => match (self.testify)(witness) {
+                        Some(answer) => self.engine.handle_probe(self.now, id, self.now, answer),
+                        None => self.unheard.push((id, self.now)),
+                    },
+                    Action::Probe { .. } => {}
                 }
             }
             self.events.extend(std::iter::from_fn(|| self.engine.poll_event()));

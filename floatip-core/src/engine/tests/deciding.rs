@@ -325,7 +325,10 @@ fn witnessed(testify: bool) -> Bench {
         settings.witnesses = vec![WitnessSettings { name: id("gateway"), host, kind: "ping", health }];
         settings.witness_quorum = 1;
     });
-    (bench.sick, bench.testify) = (Some(""), testify);
+    bench.sick = Some("");
+    if !testify {
+        bench.testify = |_| None;
+    }
     bench.run(10 * S);
     bench
 }
@@ -347,5 +350,21 @@ fn a_failover_needs_a_fresh_answer_of_a_witness_and_no_more() {
         assert_eq!(bench.moves(), moves, "{:?}", bench.events);
         assert_eq!(bench.engine.status(bench.now).witnesses.len(), 1);
         assert_eq!(bench.count(|event| matches!(event, EventKind::MonitorIsolated { .. })), 0);
+    }
+}
+
+#[test]
+fn the_old_holder_is_asked_after_each_move_whether_it_could_take_the_address_again() {
+    let mut bench = Bench::new(false);
+    for (token, to) in [("2", "b"), ("3", "a"), ("4", "b")] {
+        bench.asked_ready.clear();
+        bench.command(Command::Switchover(Switchover::to(id(to)).force(true)));
+        bench.reply(Ok(Accepted::without_token()));
+        bench.placement = Placement::Free;
+        bench.run(S);
+        bench.placement = held(to, token);
+        bench.reply(Ok(Accepted::with_token(Token::generation(token))));
+        bench.run(S);
+        assert_eq!(bench.asked_ready.len(), 1, "{to}: {:?}", bench.answers);
     }
 }
