@@ -171,8 +171,8 @@ impl Witnesses {
         }
     }
 
-    /// Brings it up to date. True if the monitor was in doubt of itself and no longer is: then nothing counts that
-    /// it saw before.
+    /// Brings it up to date. True if the monitor was in doubt of itself, or said to be isolated, and no longer is: then
+    /// nothing counts that it saw before.
     pub(super) fn refresh(&mut self, now: Instant, settings: &Settings) -> bool {
         for (line, WitnessSettings { name, .. }) in self.lines.iter_mut().zip(&settings.witnesses) {
             line.track.expire(now);
@@ -190,7 +190,9 @@ impl Witnesses {
         let failing = self.lines.iter_mut().map(lost).filter(|lost| *lost).count();
         let down = self.lines.iter().filter(|line| line.track.health() == Health::Unhealthy).count();
         self.in_doubt |= self.lines.len() - failing < self.quorum;
-        let ended = self.in_doubt && self.testimony(now, None) == Testimony::Enough;
+        // What is said of a prober that cannot work ends when it works.
+        let working = self.lines.iter().filter(|line| line.answers() && line.error.is_none()).count();
+        let ended = (self.in_doubt || self.announced) && working >= self.quorum;
         self.in_doubt &= !ended;
         if self.lines.len() - down < self.quorum {
             self.announce();

@@ -107,3 +107,31 @@ fn what_the_witnesses_said_before_the_monitor_stood_still_counts_no_more() {
     bench.run_until(|bench| !bench.moves().is_empty());
     assert_eq!(bench.moves(), [(Cause::Rescue, id("a"))]);
 }
+
+#[test]
+fn an_isolation_that_was_said_ends_when_enough_witnesses_answer_and_is_said_anew_the_next_time() {
+    fn ends(bench: &Bench) -> usize {
+        bench.count(|event| matches!(event, EventKind::IsolationEnded {}))
+    }
+    // The probers cannot work, or the monitor stood still while it was cut off.
+    for jump in [false, true] {
+        let mut bench = witnessed(1, 1, HealthSettings::default());
+        for round in 1..3 {
+            bench.testify = if jump {
+                |_| Some(Ok(Verdict::unhealthy(Reason::Refused)))
+            } else {
+                |_| Some(Err("no socket".to_owned()))
+            };
+            bench.placement = Placement::Free;
+            bench.run(30 * S);
+            assert_eq!((isolations(&bench).len(), ends(&bench)), (round, round - 1), "{jump}");
+            if jump {
+                bench.engine.handle_clock_jump(bench.now, 60 * S);
+            }
+            bench.placement = held("a", "1");
+            bench.testify = |_| Some(Ok(Verdict::healthy()));
+            bench.run(20 * S);
+            assert_eq!((isolations(&bench).len(), ends(&bench)), (round, round), "{jump}");
+        }
+    }
+}
