@@ -76,7 +76,7 @@ impl Engine {
         let (id, from) = (moving.id, moving.to);
         moving.to = to;
         moving.renewing = false;
-        moving.sent = None;
+        (moving.sent, moving.claims) = (None, false);
         moving.forced_since = None;
         moving.attempts = 0;
         moving.retry_at = None;

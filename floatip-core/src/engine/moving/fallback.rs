@@ -80,7 +80,7 @@ impl Engine {
 impl Move {
     /// Goes on by `mover`, as if no request had been sent, and gives back the mover from before.
     fn use_mover(&mut self, mover: usize, now: Instant) -> usize {
-        self.sent = None;
+        (self.sent, self.claims) = (None, false);
         self.source_token = None;
         self.forced_since = None;
         self.attempts = 0;

@@ -81,6 +81,8 @@ pub(super) struct Move {
     doubt: Option<Instant>,
     /// The newest request.
     sent: Option<(Request, Outcome)>,
+    /// A claim was the newest, also where it was refused and is to be sent again.
+    claims: bool,
     /// Past the point of no return.
     committed: bool,
     /// A release of this move may have taken effect: one reading of "free" is enough.
@@ -140,6 +142,7 @@ impl Move {
             phase: Phase::Placing,
             doubt: None,
             sent: None,
+            claims: false,
             committed: false,
             released: false,
             source: from,
@@ -206,6 +209,7 @@ impl Move {
     /// How long the present wait may take.
     fn patience(&self, policy: &Policy) -> Duration {
         match self.sent {
+            None if self.claims => policy.claim_timeout,
             None | Some((Request::Release(ReleaseMode::Graceful), _)) => policy.release_timeout,
             Some((Request::Release(ReleaseMode::Forced), _)) => policy.forced_release_timeout,
             Some((Request::Claim, _)) => policy.claim_timeout,

@@ -36,6 +36,7 @@ impl Engine {
         }
         moving.retry_at = None;
         moving.sent = Some((request, Outcome::OnTheWire(call)));
+        moving.claims = request == Request::Claim;
         let to = moving.to;
         match request {
             Request::Release(mode) => {

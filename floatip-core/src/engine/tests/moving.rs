@@ -274,10 +274,10 @@ fn a_forced_release_that_is_throttled_is_repeated_until_its_time_is_over() {
 #[test]
 fn a_claim_that_is_throttled_for_too_long_is_made_for_another_node() {
     let mut bench = claiming(&["a", "b", "c"], |_| {});
-    refuse(&mut bench, 20 * S, throttled);
-    assert_eq!(retargeted(&bench), []);
     let timeout = bench.engine.settings.policy.claim_timeout;
-    refuse(&mut bench, timeout - 10 * S, throttled);
+    refuse(&mut bench, timeout - 5 * S, throttled);
+    assert_eq!(retargeted(&bench), []);
+    refuse(&mut bench, 15 * S, throttled);
     assert_eq!(retargeted(&bench), [id("c")]);
 }
 
