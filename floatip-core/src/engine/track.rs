@@ -23,6 +23,8 @@ pub(crate) struct Track {
     first_failure: Option<Instant>,
     /// Starts of the healthy probes since the newest failed one; at most `rise`.
     successes: Vec<Instant>,
+    /// The same of those just before the present row of failures.
+    successes_before: Vec<Instant>,
     newest_healthy: Option<Instant>,
     newest_failed: Option<Instant>,
     /// How long the newest answer took that was healthy.
@@ -51,6 +53,7 @@ impl Track {
             failures: Vec::new(),
             first_failure: None,
             successes: Vec::new(),
+            successes_before: Vec::new(),
             newest_healthy: None,
             newest_failed: None,
             answered_in: Duration::ZERO,
@@ -242,15 +245,20 @@ impl Track {
 
     fn end_healthy(&mut self, started: Instant, in_step: bool) -> Vec<ProbeId> {
         self.newest_healthy = self.newest_healthy.max(Some(started));
+        let cancelled = self.failures.iter().copied().filter(|failure| *failure <= started).max();
         self.failures.retain(|failure| *failure > started);
         self.first_failure = self.failures.first().copied();
-        if self.newest_failed.is_none_or(|failed| failed < started) {
-            self.successes.push(started);
-            if self.successes.len() >= self.settings.rise as usize {
-                self.health = Health::Healthy;
-                self.conclusive = false;
-                self.successes.clear();
-            }
+        let overtaken = self.newest_failed.is_some_and(|failed| failed >= started);
+        let successes = if overtaken { &mut self.successes_before } else { &mut self.successes };
+        successes.retain(|success| cancelled.is_none_or(|failure| *success > failure));
+        successes.push(started);
+        let rises = successes.len() >= self.settings.rise as usize;
+        // What was overtaken by failures turns it up only if those do not turn it down.
+        if rises && !(overtaken && (self.conclusive || self.failures.len() >= self.settings.fall as usize)) {
+            self.health = Health::Healthy;
+            self.conclusive = false;
+            self.successes.clear();
+            self.successes_before.clear();
         }
         let burst_ends = self.health == Health::Healthy && self.failures.is_empty() && !in_step;
         let superfluous = |start: Instant| burst_ends || start < started;
@@ -267,7 +275,9 @@ impl Track {
             self.newest_failed = Some(started);
             self.reason = Some(reason.clone());
         }
-        self.successes.clear();
+        if !self.successes.is_empty() {
+            self.successes_before = std::mem::take(&mut self.successes);
+        }
         let at = self.failures.partition_point(|failure| *failure <= started);
         self.failures.insert(at, started);
         self.first_failure = self.first_failure.min(Some(started)).or(Some(started));
@@ -324,6 +334,7 @@ impl Track {
         self.failures.clear();
         self.first_failure = None;
         self.successes.clear();
+        self.successes_before.clear();
     }
 }
 
@@ -379,6 +390,51 @@ mod tests {
             assert_eq!(bench.track.health(), Health::Healthy);
             bench
         }
+    }
+
+    #[test]
+    fn healthy_verdicts_that_failures_have_overtaken_count_where_they_began() {
+        // Down, then twice well, then once failed, in the order in which the probes began.
+        let mut bench = Bench::up();
+        for ms in [1000, 1250, 1500] {
+            let probe = bench.begin(ms);
+            bench.fail(probe);
+        }
+        assert_eq!(bench.track.health(), Health::Unhealthy);
+        let [first, second, failed] = [1750, 2000, 2250].map(|ms| bench.begin(ms));
+        bench.ok(first);
+        bench.fail(failed);
+        assert_eq!(bench.track.health(), Health::Unhealthy);
+        bench.ok(second);
+        assert_eq!((bench.track.health(), bench.track.failures()), (Health::Healthy, 1));
+    }
+
+    #[test]
+    fn healthy_verdicts_on_both_sides_of_a_failure_are_not_in_a_row() {
+        let mut bench = Bench::up();
+        for ms in [1000, 1250, 1500] {
+            let probe = bench.begin(ms);
+            bench.fail(probe);
+        }
+        let [first, between, second, failed] = [1750, 2000, 2250, 2500].map(|ms| bench.begin(ms));
+        bench.ok(first);
+        bench.fail(between);
+        bench.fail(failed);
+        bench.ok(second);
+        assert_eq!((bench.track.health(), bench.track.failures()), (Health::Unhealthy, 1));
+    }
+
+    #[test]
+    fn a_healthy_verdict_that_failures_have_overtaken_does_not_outweigh_those() {
+        let mut bench = Bench::up();
+        let [well, again] = [1000, 1250].map(|ms| bench.begin(ms));
+        for ms in [1500, 1750, 2000] {
+            let probe = bench.begin(ms);
+            bench.fail(probe);
+        }
+        bench.ok(well);
+        bench.ok(again);
+        assert_eq!((bench.track.health(), bench.track.failures()), (Health::Unhealthy, 3));
     }
 
     #[test]
