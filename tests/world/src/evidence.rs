@@ -46,6 +46,9 @@ pub(crate) struct Evidence {
     /// What those amount to that are kept no longer.
     before: Standing,
     void: Option<Instant>,
+    /// When the row of failures began by which it was down as far as was known then, if it has not risen since: a healthy
+    /// verdict from among them may have come later.
+    fell: Option<Instant>,
     /// Failures of probes begun before this may be the monitor's own, and do not count if the monitor says so.
     forgiven: Option<Instant>,
 }
@@ -64,10 +67,25 @@ impl Evidence {
             let oldest = self.verdicts.pop_front();
             self.before = oldest.map_or(self.before, |(_, seen)| self.before.after(seen, settings));
         }
+        if self.standing(settings).down {
+            let row = self.verdicts.iter().rev().take_while(|(_, seen)| *seen != Seen::Healthy);
+            self.fell = self.fell.or(row.last().map(|(at, _)| *at));
+        }
+        self.fell.take_if(|fell| Self::rises(self.verdicts.iter().filter(|(at, _)| *at >= *fell), settings));
+    }
+
+    /// True if `rise` healthy verdicts are in a row.
+    fn rises<'a>(verdicts: impl Iterator<Item = &'a (Instant, Seen)>, settings: &HealthSettings) -> bool {
+        let mut row = 0;
+        verdicts.into_iter().any(|(_, seen)| {
+            row = if *seen == Seen::Healthy { row + 1 } else { 0 };
+            row >= settings.rise
+        })
     }
 
     pub(crate) fn void(&mut self, now: Instant) {
         self.verdicts.clear();
+        self.fell = None;
         self.before = Standing::default();
         self.void = Some(now);
     }
@@ -89,6 +107,7 @@ impl Evidence {
         let expired = (up || down) && !self.is_recent(now, settings);
         if expired {
             self.verdicts.clear();
+            self.fell = None;
             self.before = Standing::default();
         }
         expired
@@ -148,7 +167,7 @@ impl Evidence {
 
     /// True if it fails, and has been down without `rise` healthy verdicts in a row since.
     pub(crate) fn is_still_down(&self, now: Instant, settings: &HealthSettings) -> bool {
-        self.standing(settings).down && self.is_failing(now, settings)
+        (self.standing(settings).down || self.fell.is_some()) && self.is_failing(now, settings)
     }
 
     /// True if there were `rise` healthy verdicts in a row and not `fall` failures since, however old.

@@ -583,6 +583,8 @@ impl Judge {
         let changed = reply.as_ref().map_or_else(MoveError::may_have_changed, |_| true);
         if let Some(moving) = &mut self.moving {
             moving.acted |= changed;
+            // Nothing has come of it yet: the next request may take the address by what is read then.
+            moving.given.take_if(|_| !moving.acted);
             moving.taken.extend(moving.taking.take().filter(|_| changed));
             let partly = matches!(reply, Err(MoveError::Partly { .. })) && moving.claim == Some(call);
             let done = reply.is_ok() || partly;

@@ -44,10 +44,11 @@ impl Judge {
         let again = matches!(taking.token, Token::Generation(_)) && moving.taken.iter().any(again);
         moving.taking = Some(taking);
         let rescues = moving.cause == Cause::Rescue && !moving.acted;
+        let dead = self.subject(holder).iter().any(|line| line.is_down(scene.clock, &scene.shape.health));
         if again {
             self.breaks(|| format!("{what} grabs the address again, which was assigned anew to node {holder}"));
         }
-        if rescues {
+        if rescues && !dead {
             self.breaks(|| format!("rule 3: a rescue takes the address from node {holder}"));
         }
         if !scene.shape.chain {
