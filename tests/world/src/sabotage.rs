@@ -50,6 +50,10 @@ pub const SABOTAGES: &[Sabotage] = &[
         "track.rs",
         "if self.failures.len() >= self.settings.fall as usize {",
         "if self.failures.len() + 1 >= self.settings.fall as usize {",
+    )
+    .and(
+        "let surplus = self.failures.len() - self.settings.fall as usize;",
+        "let surplus = self.failures.len().saturating_sub(self.settings.fall as usize);",
     ),
     sabotage(
         "a healthy verdict cancels no earlier failures",
@@ -584,12 +588,6 @@ pub const SABOTAGES: &[Sabotage] = &[
         "drift.rs",
         "policy::Drift::Adopt => false,",
         "policy::Drift::Adopt => both_well,",
-    ),
-    sabotage(
-        "what tells against a holder that hangs lapses before its next probe has timed out",
-        "../health.rs",
-        "self.interval.max(self.timeout) + self.timeout",
-        "self.interval + self.timeout",
     ),
     sabotage(
         "a node that flaps is a candidate like any other",

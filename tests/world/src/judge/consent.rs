@@ -19,6 +19,8 @@ const BACKSTOP: Duration = Duration::from_millis(250);
 pub(super) struct Consent {
     call: CallId,
     cause: Cause,
+    /// Who held the address then.
+    from: Option<usize>,
     to: usize,
     asked: Instant,
     /// When the monitor woke from its last standstill: only then can it notice a silence that lasted too long meanwhile.
@@ -76,7 +78,31 @@ impl Judge {
         if self.moving.is_some() {
             self.breaks(|| format!("the hooks are asked about a {cause:?} while a move is in flight"));
         }
-        self.consent = Some(Consent { call, cause, to, asked: scene.clock, woke: None, answer: None });
+        if let Some(before) = self.consent.filter(|before| self.would_do(scene, before, cause) && before.to != to) {
+            self.breaks(|| {
+                format!("the hooks have allowed a {cause:?} to node {}, and are asked about {to}", before.to)
+            });
+        }
+        let (from, asked) = (self.holder, scene.clock);
+        self.consent = Some(Consent { call, cause, from, to, asked, woke: None, answer: None });
+    }
+
+    /// True if the hooks have just allowed such a move, and nothing speaks against its target.
+    fn would_do(&self, scene: Scene<'_>, before: &Consent, cause: Cause) -> bool {
+        let health = &scene.shape.health;
+        let allowed =
+            before.answer.is_some_and(|(result, at)| result == HookResult::Done && scene.clock < at + GOOD_FOR);
+        let since =
+            self.holder.and_then(|holder| self.subject(holder).iter().filter_map(Evidence::newest_failure).max());
+        let answers =
+            |line: &Evidence| line.is_up(scene.clock, health) && since.is_none_or(|since| line.is_healthy_since(since));
+        let awaited = self.under_way.values().any(|(subject, _)| *subject == before.to);
+        allowed
+            && matches!(cause, Cause::Failover | Cause::Rescue)
+            && (before.cause, before.from) == (cause, self.holder)
+            && before.woke.is_none()
+            && self.subject(before.to).iter().all(answers)
+            && !(awaited || self.unready[before.to] || self.is_to_be_left(before.to))
     }
 
     /// The hooks' answer was given to the monitor.
