@@ -3,6 +3,7 @@
 mod consent;
 mod damping;
 mod moves;
+mod readings;
 mod requests;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,12 +17,10 @@ use crate::plan::Shape;
 use crate::provider::Provider;
 use consent::Consent;
 use damping::Damping;
+use readings::Readings;
 
 /// How much longer than its patience a move may take, because it pauses after each request that was refused.
 const PAUSES: Duration = Duration::from_secs(8);
-
-/// Two readings agree if they were asked for so far apart.
-const AGREEMENT: Duration = Duration::from_secs(2);
 
 /// What the judge may look at when it judges.
 #[derive(Debug, Clone, Copy)]
@@ -82,43 +81,6 @@ struct Taken {
     mover: usize,
     node: usize,
     token: Token,
-}
-
-/// What one mover was told of the address.
-#[derive(Debug, Clone, Default)]
-struct Readings {
-    newest: Option<Placement>,
-    /// The read that counts when it is answered: begun after the last request.
-    awaited: Option<CallId>,
-    /// When the first of a row of free readings was asked for, and the newest.
-    free: Option<(Duration, Duration)>,
-    /// The same of readings that show it split.
-    split: Option<(Duration, Duration)>,
-    /// When the first of a row of readings was asked for that show it on one node, or parts of it there, and the newest.
-    on_node: Option<(Duration, Duration)>,
-    node: Option<usize>,
-    /// Since when it has been on its way.
-    transition: Option<Duration>,
-}
-
-impl Readings {
-    fn note(&mut self, now: Duration, asked: Duration, placement: &Placement) {
-        let extended = |row: Option<(Duration, Duration)>| Some((row.map_or(asked, |(first, _)| first), asked));
-        self.free = extended(self.free).filter(|_| *placement == Placement::Free);
-        self.split = extended(self.split).filter(|_| matches!(placement, Placement::Split { .. }));
-        let holder = placement.holder().map(number);
-        let elsewhere = holder.is_some() && self.node.is_some_and(|node| Some(node) != holder);
-        let on_nodes = holder.is_some() || matches!(placement, Placement::Split { .. });
-        self.on_node = extended(self.on_node.filter(|_| !elsewhere)).filter(|_| on_nodes);
-        self.node = holder.or(self.node).filter(|_| on_nodes);
-        let on_its_way = matches!(placement, Placement::Transition { .. });
-        self.transition = self.transition.or(Some(now)).filter(|_| on_its_way);
-        self.newest = Some(placement.clone());
-    }
-
-    fn agree(row: Option<(Duration, Duration)>) -> bool {
-        row.is_some_and(|(first, newest)| newest >= first + AGREEMENT)
-    }
 }
 
 /// What an operator has said, and what survives the monitor's death if its state does.
