@@ -58,6 +58,8 @@ struct Moving {
     landed: Option<(usize, Instant)>,
     /// Where readings have shown the address, or accepted claims sent it.
     tried: Vec<usize>,
+    /// The nodes that accepted claims sent it to, ever.
+    sent_to: Vec<usize>,
     /// Since when readings have shown a part of it on the target and the rest elsewhere, and whether that is too long.
     gathers: Option<(Duration, bool)>,
     /// It has landed on the target.
@@ -345,8 +347,9 @@ impl Judge {
             let gathers = in_part && moving.claimed && !moving.arrived && !moving.was_stuck;
             moving.gathers = moving.gathers.or(Some((scene.now, false))).filter(|_| gathers);
             // What this move has brought there itself, it may take away again.
-            let tried = &moving.tried;
-            let back = |taken: &Taken| holder == Some(taken.node) && tried.contains(&taken.node);
+            let (tried, sent_to) = (&moving.tried, &moving.sent_to);
+            let own = |node: usize| tried.contains(&node) || sent_to.contains(&node);
+            let back = |taken: &Taken| holder == Some(taken.node) && own(taken.node);
             let over = |taken: &Taken| taken.mover == mover && (*placement == Placement::Free || back(taken));
             moving.taken.retain(|taken| !over(taken));
         }
@@ -550,6 +553,9 @@ impl Judge {
             moving.taken.extend(moving.taking.take().filter(|_| changed));
             let partly = matches!(reply, Err(MoveError::Partly { .. })) && moving.claim == Some(call);
             let done = reply.is_ok() || partly;
+            if done && moving.claim == Some(call) {
+                moving.sent_to.push(moving.to);
+            }
             if done && moving.claim == Some(call) && !moving.tried.contains(&moving.to) {
                 moving.tried.push(moving.to);
             }

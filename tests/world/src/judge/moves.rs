@@ -82,6 +82,7 @@ impl Judge {
             claim: None,
             landed: None,
             tried: Vec::new(),
+            sent_to: Vec::new(),
             gathers: None,
             arrived: false,
             verification_failed: false,
