@@ -66,6 +66,11 @@ impl Readers {
         reader.end(now, call, reading) && !self.is_reading()
     }
 
+    /// Agreeing reads of the mover whose reading is the truth show that nobody holds the address.
+    pub(super) fn agreed_free_by_active(&self) -> bool {
+        self.of[self.active].agreed_free()
+    }
+
     /// Agreeing reads show that nobody holds the address, and every mover could see that.
     pub(super) fn agreed_free(&self) -> bool {
         let unheld = |reader: &Reader| reader.placement().is_some_and(|placement| placement.holder().is_none());
@@ -147,6 +152,7 @@ mod tests {
                 readers.end(at, 2, other.clone());
             }
             assert_eq!(readers.agreed_free(), free, "{other:?}");
+            assert!(readers.agreed_free_by_active(), "what a move of the first one goes by: {other:?}");
         }
     }
 

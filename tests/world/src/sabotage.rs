@@ -120,7 +120,7 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "rule 4: a move claims after one free reading",
         "moving/mod.rs",
-        "if moving.released || moving.committed || self.reader.agreed_free() {",
+        "if moving.released || moving.committed || self.reader.agreed_free_by_active() {",
         "if true {",
     ),
     sabotage(

@@ -368,7 +368,8 @@ impl Engine {
             }
             Placement::Transition { to: None, .. } => self.await_released(now, seen),
             Placement::Free => {
-                if moving.released || moving.committed || self.reader.agreed_free() {
+                // The other movers are not read meanwhile, and free means that nobody has it by any mechanism.
+                if moving.released || moving.committed || self.reader.agreed_free_by_active() {
                     self.put(now, seen);
                 } else if let Some(due) = self.reader.agreement_due() {
                     moving.next_read = due;
