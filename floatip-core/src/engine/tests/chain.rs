@@ -71,3 +71,20 @@ fn the_second_stranger_on_which_another_mover_finds_the_address_is_somebody_else
     bench.run(10 * S);
     assert_eq!((bench.failed(), bench.requests.len()), (Some(false), requests), "{:?}", bench.requests);
 }
+
+#[test]
+fn a_rescue_waits_for_no_reading_of_a_mover_that_is_not_asked_any_more() {
+    let mut bench = chained();
+    bench.command(Command::Pause { reason: None, duration: None });
+    bench.placement = Placement::Free;
+    bench.run(15 * S);
+    bench.unreadable = Some(unknown);
+    bench.command(Command::Resume);
+    // The provider is silent until each mover has been tried in turn.
+    bench.run(60 * S);
+    let changes = bench.count(|event| matches!(event, EventKind::MoverChanged { .. }));
+    assert_eq!((changes, bench.requests.len()), (2, 0), "{:?}", bench.events);
+    bench.unreadable = None;
+    bench.run(10 * S);
+    assert!(matches!(bench.requests.last(), Some((_, Action::Claim { mover: 0, .. }))), "{:?}", bench.events);
+}

@@ -37,9 +37,7 @@ fn an_answer_through_the_address_is_no_proof_while_the_newest_reading_shows_it_e
 
 /// A failover from a, whose claim for b hangs on its way until c is tried instead.
 fn given_up_for_c() -> Bench {
-    let mut bench = Bench::of(false, &["a", "b", "c"]);
-    bench.sick = Some("");
-    bench.run(10 * S);
+    let mut bench = well(&["a", "b", "c"]);
     bench.sick = Some("a");
     while bench.requests.is_empty() {
         bench.run(10 * MS);
@@ -124,9 +122,7 @@ fn an_address_that_is_free_goes_back_to_a_healthy_node_rather_than_to_a_dead_one
 
 #[test]
 fn a_target_of_which_nothing_is_known_any_more_gives_way_to_a_healthy_node() {
-    let mut bench = Bench::of(false, &["a", "b", "c"]);
-    bench.sick = Some("");
-    bench.run(10 * S);
+    let mut bench = well(&["a", "b", "c"]);
     bench.sick = Some("a");
     while bench.requests.is_empty() {
         bench.run(10 * MS);
@@ -144,9 +140,7 @@ fn a_target_of_which_nothing_is_known_any_more_gives_way_to_a_healthy_node() {
 
 #[test]
 fn a_release_that_hangs_is_forced_from_the_dead_node_that_it_leaves_whatever_node_the_move_began_with() {
-    let mut bench = Bench::new(false);
-    bench.sick = Some("");
-    bench.run(10 * S);
+    let mut bench = well(&["a", "b"]);
     bench.switch_by(false);
     bench.reply(Ok(Accepted::without_token()));
     bench.placement = Placement::Free;
@@ -174,9 +168,7 @@ fn an_address_that_another_monitor_has_brought_to_where_a_claim_was_given_up_is_
 
 #[test]
 fn an_address_that_was_given_anew_to_the_holder_that_it_had_left_is_not_taken_again() {
-    let mut bench = Bench::of(false, &["a", "b", "c"]);
-    bench.sick = Some("");
-    bench.run(10 * S);
+    let mut bench = well(&["a", "b", "c"]);
     bench.switch_by(false);
     bench.reply(Ok(Accepted::without_token()));
     bench.placement = Placement::Free;

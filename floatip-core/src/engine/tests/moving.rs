@@ -3,18 +3,6 @@
 use super::*;
 use crate::mover::{Part, PartError};
 
-fn well(names: &[&str]) -> Bench {
-    well_with(names, |_| {})
-}
-
-/// An engine to which every node has answered for a while.
-fn well_with(names: &[&str], change: impl FnOnce(&mut Settings)) -> Bench {
-    let mut bench = Bench::built(names, change);
-    bench.sick = Some("");
-    bench.run(10 * S);
-    bench
-}
-
 /// A failover from a whose first request is on the wire.
 fn failing_over(names: &[&str], change: impl FnOnce(&mut Settings)) -> Bench {
     let mut bench = well_with(names, change);

@@ -1,27 +1,14 @@
 //! What is repaired in the background, and what becomes of that when the address goes elsewhere.
 
 use super::*;
-use crate::mover::{Part, PartError};
 
 fn unsettled(node: &str, token: &str) -> Placement {
     Placement::Held { node: id(node), token: Token::generation(token), settled: false }
 }
 
-/// Two of the three parts on `b`.
-fn split() -> Placement {
-    let parts = vec![Part::on("1", id("b")), Part::on("2", id("b")), Part::on("3", id("a"))];
-    Placement::Split { parts, token: Token::snapshot("bba") }
-}
-
-fn refused_in_part() -> MoveError {
-    MoveError::Partly { call: "claim", resource: "it".into(), left: vec![PartError::new("3", denied())] }
-}
-
 /// An engine whose repair for `a` is on the wire.
 fn repairing(names: &[&str]) -> Bench {
-    let mut bench = Bench::of(false, names);
-    bench.sick = Some("");
-    bench.run(10 * S);
+    let mut bench = well(names);
     bench.placement = unsettled("a", "1");
     bench.run_until(|bench| bench.requests.len() == 1);
     bench
@@ -51,18 +38,28 @@ fn a_claim_is_said_to_be_settled_only_when_its_repair_is_off_the_wire() {
     assert_eq!((settled(&bench), bench.requests.len()), (1, 1));
 }
 
-#[test]
-fn a_request_waits_for_a_repair_although_its_node_has_lost_the_address_meanwhile() {
-    let mut bench = repairing(&["a", "b", "c"]);
-    bench.placement = held("c", "2");
-    bench.run(20 * S);
-    assert_eq!(bench.engine.status(bench.now).holder, Some(id("c")));
+#[track_caller]
+fn sends_nothing_before_the_repair_has_ended(mut bench: Bench) {
     bench.switch();
     bench.run(2 * S);
     assert_eq!(bench.requests.len(), 1);
     bench.reply(Ok(Accepted::without_token()));
     bench.run(S);
     assert!(matches!(&bench.requests[1..], [(_, Action::Release { .. })]), "{:?}", bench.requests);
+}
+
+#[test]
+fn a_request_waits_until_a_repair_is_off_the_wire() {
+    sends_nothing_before_the_repair_has_ended(repairing(&["a", "b"]));
+}
+
+#[test]
+fn a_request_waits_for_a_repair_although_its_node_has_lost_the_address_meanwhile() {
+    let mut bench = repairing(&["a", "b", "c"]);
+    bench.placement = held("c", "2");
+    bench.run(20 * S);
+    assert_eq!(bench.engine.status(bench.now).holder, Some(id("c")));
+    sends_nothing_before_the_repair_has_ended(bench);
 }
 
 #[test]
@@ -86,7 +83,7 @@ fn what_a_move_leaves_undone_is_told_of_its_target_and_once_although_the_old_hol
     bench.events.clear();
     bench.switch();
     bench.placement = split();
-    bench.reply(Err(refused_in_part()));
+    bench.reply(Err(partly(denied())));
     bench.run(MS);
     assert!(matches!(bench.answers[..], [Ok(Done::Moved(_))]), "{:?}", bench.answers);
     let left = bench.engine.status(bench.now).unsettled.map(|unsettled| unsettled.parts);
@@ -109,7 +106,7 @@ fn where_recoveries_are_off_a_split_address_is_completed_only_where_a_move_has_l
         }
         bench.placement = split();
         if landed {
-            bench.reply(Err(refused_in_part()));
+            bench.reply(Err(partly(denied())));
             assert!(matches!(bench.answers[..], [Ok(Done::Moved(_))]), "{:?}", bench.answers);
             bench.requests.clear();
         }

@@ -1,17 +1,7 @@
 //! A move of an address that is made of parts.
 
 use super::*;
-use crate::mover::{Part, PartError};
-
-/// Two of the three parts on `b`.
-fn split() -> Placement {
-    let parts = vec![Part::on("1", id("b")), Part::on("2", id("b")), Part::on("3", id("a"))];
-    Placement::Split { parts, token: Token::snapshot("bba") }
-}
-
-fn partly(error: MoveError) -> MoveError {
-    MoveError::Partly { call: "claim", resource: "it".into(), left: vec![PartError::new("3", error)] }
-}
+use crate::mover::Part;
 
 /// A move to `b` whose claim is on the wire.
 fn claiming() -> Bench {

@@ -3,18 +3,6 @@
 use super::*;
 use crate::policy::AddressUnreachable;
 
-fn well(names: &[&str]) -> Bench {
-    well_with(names, |_| {})
-}
-
-/// An engine to which every node has answered for a while.
-fn well_with(names: &[&str], change: impl FnOnce(&mut Settings)) -> Bench {
-    let mut bench = Bench::built(names, change);
-    bench.sick = Some("");
-    bench.run(10 * S);
-    bench
-}
-
 fn healths(bench: &Bench) -> Vec<Health> {
     bench.engine.status(bench.now).nodes.iter().map(|node| node.health).collect()
 }
