@@ -74,7 +74,7 @@ impl Readers {
     /// Agreeing reads show that nobody holds the address, and every mover could see that.
     pub(super) fn agreed_free(&self) -> bool {
         let unheld = |reader: &Reader| reader.placement().is_some_and(|placement| placement.holder().is_none());
-        self.of[self.active].agreed_free() && self.of.iter().all(unheld)
+        self.agreed_free_by_active() && self.of.iter().all(unheld)
     }
 
     /// Finds out anew, while nothing moves, by which mover the address is held: whoever reads that a node holds it. A
