@@ -271,7 +271,7 @@ fn command(
             add_user(namespace.name(), &root)?;
             let mut text = format!(
                 "listen=YES\nbackground=NO\nanonymous_enable=NO\nlocal_enable=YES\nwrite_enable=YES\n\
-                 pam_service_name=vsftpd\ndelay_failed_login=0\nmax_login_fails=1\npasv_min_port={FIRST_PORT}\n\
+                 pam_service_name=vsftpd\ndelay_failed_login=3\nmax_login_fails=1\npasv_min_port={FIRST_PORT}\n\
                  pasv_max_port={LAST_PORT}\nisolate=NO\nisolate_network=NO\nseccomp_sandbox=NO\n\
                  secure_chroot_dir={}\nxferlog_enable=YES\nvsftpd_log_file={}\n",
                 place("empty"),
