@@ -27,12 +27,26 @@ pub(super) struct Permission {
     switchover: Option<(CommandId, Switchover)>,
 }
 
+impl Permission {
+    /// True if a move of this cause need not wait for the answer. An operator's move is waited for: it takes the address
+    /// from a dead holder as well.
+    fn gives_way_to(&self, cause: Cause) -> bool {
+        is_unplanned(cause) && !is_unplanned(self.cause) && self.switchover.is_none()
+    }
+}
+
+fn is_unplanned(cause: Cause) -> bool {
+    matches!(cause, Cause::Failover | Cause::Rescue)
+}
+
 impl Engine {
     /// Whether the hooks allow this move. If they were not asked yet, asks them, and the decision is made anew when they
     /// have answered.
     pub(super) fn is_permitted(&mut self, now: Instant, cause: Cause, from: Option<usize>, to: usize) -> bool {
         let same = |other: &Permission| (other.cause, other.from, other.to) == (cause, from, to);
         match &self.permission {
+            // What is urgent does not wait for what the hooks say of a planned move.
+            Some(permission) if permission.asked.is_some() && permission.gives_way_to(cause) => {}
             Some(permission) if permission.asked.is_some() => return false,
             Some(permission) if same(permission) => {
                 self.permission = None;
@@ -101,7 +115,7 @@ impl Engine {
         permission.asked = None;
         permission.until = now + GOOD_FOR;
         let (cause, from, to) = (permission.cause, permission.from, permission.to);
-        let unplanned = matches!(cause, Cause::Failover | Cause::Rescue);
+        let unplanned = is_unplanned(cause);
         let allowed = match result {
             HookResult::Done => true,
             HookResult::Vetoed => permission.forced,

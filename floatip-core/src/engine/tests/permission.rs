@@ -42,6 +42,33 @@ fn the_veto_of_a_planned_move_delays_no_failover() {
 }
 
 #[test]
+fn a_failover_does_not_wait_for_what_the_hooks_say_of_a_planned_move() {
+    let mut bench = well_with(&["a", "b"], |settings| settings.pre_move = Some(60 * S));
+    bench.command(Command::Drain { node: id("a") });
+    assert_eq!(bench.asked_hooks.len(), 1);
+    bench.sick = Some("a");
+    bench.run(HealthSettings::default().worst_case_detection());
+    assert_eq!(bench.asked_hooks.len(), 2, "{:?}", bench.events);
+    bench.engine.handle_hooks(bench.now, bench.asked_hooks[0], HookResult::Vetoed, None);
+    bench.engine.handle_hooks(bench.now, bench.asked_hooks[1], HookResult::Done, None);
+    bench.run(S);
+    assert_eq!(bench.moves(), [(Cause::Failover, id("b"))], "the newest question counts");
+}
+
+#[test]
+fn a_switchover_is_not_given_up_because_the_holder_dies_while_the_hooks_are_asked() {
+    let mut bench = well_with(&["a", "b", "c"], |settings| settings.pre_move = Some(60 * S));
+    bench.command(Command::Switchover(Switchover::to(id("c"))));
+    assert_eq!(bench.asked_hooks.len(), 1);
+    bench.sick = Some("a");
+    bench.run(HealthSettings::default().worst_case_detection());
+    assert_eq!((bench.asked_hooks.len(), bench.answers.len()), (1, 0));
+    bench.engine.handle_hooks(bench.now, bench.asked_hooks[0], HookResult::Done, None);
+    bench.run(Duration::ZERO);
+    assert_eq!(bench.moves(), [(Cause::Switchover, id("c"))]);
+}
+
+#[test]
 fn the_hooks_are_asked_once_although_a_better_node_has_come_up_meanwhile() {
     let mut bench = Bench::of(false, &["a", "b", "c"]);
     bench.engine.settings.pre_move = Some(S);
