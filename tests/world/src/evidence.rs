@@ -95,6 +95,11 @@ impl Evidence {
         self.forgiven = Some(now);
     }
 
+    /// True if the monitor's own network came to work again at `since` or later.
+    pub(crate) fn is_forgiven_since(&self, since: Instant) -> bool {
+        self.forgiven.is_some_and(|at| at >= since)
+    }
+
     /// The verdicts that count even if failures were forgiven.
     fn beyond_doubt(&self) -> impl DoubleEndedIterator<Item = Seen> + '_ {
         let counts = |at: Instant, seen: Seen| seen == Seen::Healthy || self.forgiven.is_none_or(|before| at >= before);
@@ -103,8 +108,9 @@ impl Evidence {
 
     /// What is known to be up or down, and has become too old, is known no more. True if that is so.
     pub(crate) fn expire(&mut self, now: Instant, settings: &HealthSettings) -> bool {
-        let Standing { up, down, .. } = self.standing(settings);
-        let expired = (up || down) && !self.is_recent(now, settings);
+        let known = |Standing { up, down, .. }: Standing| up || down;
+        let expired =
+            known(self.standing(settings)) && known(self.forgiving(settings)) && !self.is_recent(now, settings);
         if expired {
             self.verdicts.clear();
             self.fell = None;
@@ -161,8 +167,7 @@ impl Evidence {
     /// True if it may be up: there were `rise` healthy verdicts in a row and not `fall` failures since that count, and the
     /// newest is not too old.
     pub(crate) fn may_be_up(&self, now: Instant, settings: &HealthSettings) -> bool {
-        let forgiving = || self.beyond_doubt().fold(self.before, |standing, seen| standing.after(seen, settings));
-        (self.standing(settings).up || forgiving().up) && self.is_recent(now, settings)
+        (self.standing(settings).up || self.forgiving(settings).up) && self.is_recent(now, settings)
     }
 
     /// True if it fails, and has been down without `rise` healthy verdicts in a row since.
@@ -177,6 +182,11 @@ impl Evidence {
 
     fn standing(&self, settings: &HealthSettings) -> Standing {
         self.verdicts.iter().fold(self.before, |standing, (_, seen)| standing.after(*seen, settings))
+    }
+
+    /// The same without the failures that were forgiven.
+    fn forgiving(&self, settings: &HealthSettings) -> Standing {
+        self.beyond_doubt().fold(self.before, |standing, seen| standing.after(seen, settings))
     }
 
     pub(crate) fn newest_healthy(&self) -> Option<Instant> {

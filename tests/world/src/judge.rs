@@ -303,9 +303,6 @@ impl Judge {
         self.doubts = false;
         self.moving.iter_mut().for_each(|moving| moving.gathers = None);
         self.consent.take_if(|consent| !consent.is_awaited_by_an_operator());
-        if let Some(consent) = &mut self.consent {
-            consent.wake(clock);
-        }
     }
 
     /// A reading was given to the monitor that it had asked for at `asked`.
@@ -420,6 +417,11 @@ impl Judge {
                 if let Some(holder) = self.holder {
                     self.seen_on[holder] = true;
                 }
+            }
+            // Told after a jump of the clock as well, which has taken the doubts away here, but not the isolation there.
+            EventKind::IsolationEnded {} => {
+                self.suspicion = false;
+                self.evidence.iter_mut().flatten().for_each(|line| line.forgive(scene.clock));
             }
             EventKind::NodeCameUp { node } => self.up[number(node)] = true,
             EventKind::NodeBecameUnknown { node } => {

@@ -7,6 +7,7 @@ use floatip_core::{Cause, HookResult, Verdict};
 
 use super::{Judge, Scene};
 use crate::evidence::{Evidence, Seen};
+use crate::plan::Shape;
 
 /// For how long a consent is good.
 const GOOD_FOR: Duration = Duration::from_secs(5);
@@ -32,10 +33,6 @@ pub(super) struct Consent {
 impl Consent {
     pub(super) fn is_awaited_by_an_operator(&self) -> bool {
         self.cause == Cause::Switchover
-    }
-
-    pub(super) fn wake(&mut self, now: Instant) {
-        self.woke = Some(now);
     }
 }
 
@@ -87,6 +84,20 @@ impl Judge {
         self.consent = Some(Consent { call, cause, from, to, asked, woke: None, answer: None });
     }
 
+    /// True while the hooks are asked about a move that an operator wants.
+    pub(crate) fn asks_for_an_operator(&self, clock: Instant, shape: &Shape) -> bool {
+        let patience = shape.pre_move.unwrap_or_default() + BACKSTOP;
+        let open = |consent: &Consent| consent.answer.is_none() && clock < consent.asked + patience;
+        self.consent.as_ref().is_some_and(|consent| consent.is_awaited_by_an_operator() && open(consent))
+    }
+
+    /// The monitor goes on after a standstill.
+    pub(crate) fn wake(&mut self, clock: Instant) {
+        if let Some(consent) = &mut self.consent {
+            consent.woke = Some(clock);
+        }
+    }
+
     /// True if the hooks have just allowed such a move, and nothing speaks against its target.
     fn would_do(&self, scene: Scene<'_>, before: &Consent, cause: Cause) -> bool {
         let health = &scene.shape.health;
@@ -94,8 +105,12 @@ impl Judge {
             before.answer.is_some_and(|(result, at)| result == HookResult::Done && scene.clock < at + GOOD_FOR);
         let since =
             self.holder.and_then(|holder| self.subject(holder).iter().filter_map(Evidence::newest_failure).max());
-        let answers =
-            |line: &Evidence| line.is_up(scene.clock, health) && since.is_none_or(|since| line.is_healthy_since(since));
+        // Where an isolation has ended since, the engine knows a node that was not up by nothing from before.
+        let answers = |line: &Evidence| {
+            line.is_up(scene.clock, health)
+                && since.is_none_or(|since| line.is_healthy_since(since))
+                && !line.is_forgiven_since(before.asked)
+        };
         let awaited = self.under_way.values().any(|(subject, _)| *subject == before.to);
         allowed
             && matches!(cause, Cause::Failover | Cause::Rescue)

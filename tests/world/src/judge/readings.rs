@@ -33,10 +33,16 @@ impl Readings {
         self.free = extended(self.free).filter(|_| *placement == Placement::Free);
         self.split = extended(self.split).filter(|_| matches!(placement, Placement::Split { .. }));
         let holder = placement.holder().map(number);
-        let elsewhere = holder.is_some() && self.node.is_some_and(|node| Some(node) != holder);
+        let part_of = |node: usize| match placement {
+            Placement::Split { parts, .. } => parts.iter().any(|part| part.node.as_ref().map(number) == Some(node)),
+            Placement::Held { .. } | Placement::Transition { .. } | Placement::Free | Placement::Stranger { .. } => {
+                holder == Some(node)
+            }
+        };
+        let elsewhere = self.node.is_some_and(|node| !part_of(node));
         let on_nodes = holder.is_some() || matches!(placement, Placement::Split { .. });
         self.on_node = extended(self.on_node.filter(|_| !elsewhere)).filter(|_| on_nodes);
-        self.node = holder.or(self.node).filter(|_| on_nodes);
+        self.node = holder.or(self.node.filter(|_| on_nodes && !elsewhere));
         let on_its_way = matches!(placement, Placement::Transition { .. });
         self.transition = self.transition.or(Some(now)).filter(|_| on_its_way);
         self.newest = Some(placement.clone());

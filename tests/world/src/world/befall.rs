@@ -181,8 +181,9 @@ impl World {
         } else {
             wake.map(|wake| self.now.saturating_sub(seat.world_time(wake).max(still.since)))
         };
+        let clock = seat.clock(self.now);
+        seat.judge.wake(clock);
         if let Some(by) = late.filter(|by| *by > JUMP) {
-            let clock = seat.clock(self.now);
             seat.judge.clock_jump(clock);
             self.turn(monitor, |engine, clock| engine.handle_clock_jump(clock, by));
         }

@@ -119,8 +119,11 @@ impl World {
     /// Operators release all brakes, and perhaps drain or maintain a node that is not needed.
     fn orders(&mut self) -> Option<usize> {
         let alive = self.wait(CALM, |world| {
+            // A move to a drained node ends the draining at one of two monitors.
+            let asks =
+                |m: &crate::monitor::Monitor| m.judge.asks_for_an_operator(m.clock(world.now), &world.plan.shape);
             let runs = |m: &crate::monitor::Monitor| m.engine.is_some() && m.still.is_none() && m.stopping.is_none();
-            world.monitors.iter().all(runs)
+            world.monitors.iter().all(|monitor| runs(monitor) && !asks(monitor))
         });
         if !alive && self.broken.is_empty() {
             self.break_rule("a monitor does not stop");
