@@ -147,6 +147,10 @@ impl Engine {
         self.watch.demand(Subject::Address, since, now);
         match self.watch.evidence(Subject::Address, since) {
             Evidence::Pending if !self.watch.served() => Evidence::Missing,
+            // What will tell begins when an older probe has ended.
+            Evidence::Missing if self.watch.served() && self.watch.is_owed(Subject::Address, since) => {
+                Evidence::Pending
+            }
             evidence @ (Evidence::Healthy | Evidence::Failed | Evidence::Pending | Evidence::Missing) => evidence,
         }
     }

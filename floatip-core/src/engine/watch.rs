@@ -280,6 +280,11 @@ impl Watch {
         }
     }
 
+    /// True if a probe was demanded for which there is no room yet.
+    pub(crate) fn is_owed(&self, subject: Subject, since: Instant) -> bool {
+        self.subject(subject).lines.iter().any(|line| line.decides() && !line.track.started_since(since))
+    }
+
     fn begin(&mut self, subject: Subject, index: usize, now: Instant) {
         self.next_id += 1;
         let id = self.next_id;

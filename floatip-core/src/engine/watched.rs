@@ -141,9 +141,10 @@ impl Watched {
         starts.get(self.needed().saturating_sub(1)).copied()
     }
 
-    /// When the newest failed probe of a check that is not healthy began.
+    /// When the newest failed probe began of a check that is not healthy, or may cease to be.
     pub(super) fn last_failed(&self) -> Option<Instant> {
-        let failing = |line: &&Line| line.track.health() != Health::Healthy && (line.decides() || line.is_conclusive());
+        let fails = |track: &Track| track.health() != Health::Healthy || track.first_failure().is_some();
+        let failing = |line: &&Line| fails(&line.track) && (line.decides() || line.is_conclusive());
         self.lines.iter().filter(failing).filter_map(|line| line.track.newest_failed()).max()
     }
 

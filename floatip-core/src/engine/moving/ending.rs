@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Ending, Phase};
+use super::{Ending, Hung, Phase};
 use crate::command::{CommandError, Done};
 use crate::engine::watch::{Evidence, Subject};
 use crate::engine::{Engine, backoff};
@@ -29,6 +29,8 @@ impl Engine {
         moving.next_read = now + wait.min(self.settings.sweep);
         moving.sent = None;
         moving.forced_since = None;
+        // A release that has not ended takes nothing: whoever holds it is a holder like any other.
+        moving.hung = moving.hung.map(|_| Hung::Coming);
         moving.attempts = 0;
         moving.tried.clear();
         moving.wait_from = now + wait;
@@ -59,7 +61,8 @@ impl Engine {
                 self.retarget(now, next, why);
                 if let Some(moving) = &mut self.moving {
                     if let Some((node, token)) = hanging {
-                        (moving.source, moving.source_token, moving.late) = (Some(node), Some(token), Some(node));
+                        (moving.source, moving.source_token) = (Some(node), Some(token));
+                        moving.hung = Some(Hung::Coming);
                     }
                     moving.wait_from = now;
                     moving.next_read = now;
@@ -114,7 +117,7 @@ impl Engine {
         moving.token = Some(token);
         moving.stuck = None;
         moving.sent = None;
-        moving.late = None;
+        moving.hung = None;
         if !moving.tried.contains(&node) {
             moving.tried.push(node);
         }

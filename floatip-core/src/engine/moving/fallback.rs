@@ -81,7 +81,10 @@ impl Move {
     /// Goes on by `mover`, as if no request had been sent, and gives back the mover from before.
     fn use_mover(&mut self, mover: usize, now: Instant) -> usize {
         (self.sent, self.claims) = (None, false);
-        self.source_token = None;
+        if self.mover == self.base {
+            self.base_token = self.source_token.take();
+        }
+        self.source_token = self.base_token.clone().filter(|_| mover == self.base);
         self.forced_since = None;
         self.attempts = 0;
         self.retry_at = None;

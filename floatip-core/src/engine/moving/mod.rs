@@ -41,6 +41,15 @@ enum Phase {
     Verifying(Instant),
 }
 
+/// What has become of a claim that was given up while the address was on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hung {
+    /// If the address arrives, it has landed.
+    Coming,
+    /// A release was accepted: if the address arrives before it has been free, it is on its way from there.
+    Leaving,
+}
+
 /// How a move ends without success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
@@ -83,6 +92,8 @@ pub(super) struct Move {
     sent: Option<(Request, Outcome)>,
     /// A claim was the newest, also where it was refused and is to be sent again.
     claims: bool,
+    /// A request of this move may have taken effect.
+    acted: bool,
     /// Past the point of no return.
     committed: bool,
     /// A release of this move may have taken effect: one reading of "free" is enough.
@@ -91,9 +102,10 @@ pub(super) struct Move {
     source: Option<usize>,
     /// By which assignment that node has it, or had it before it was free.
     source_token: Option<Token>,
-    /// The node for which a claim was given up while the address was on its way there, until a release from there is
-    /// accepted. If it arrives before, it has landed.
-    late: Option<usize>,
+    /// The same as the base mover saw it, while another one moves.
+    base_token: Option<Token>,
+    /// The source is a node for which a claim was given up while the address was on its way there.
+    hung: Option<Hung>,
     /// Since when this release has been forced.
     forced_since: Option<Instant>,
     /// Nodes that it was claimed for.
@@ -143,11 +155,13 @@ impl Move {
             doubt: None,
             sent: None,
             claims: false,
+            acted: false,
             committed: false,
             released: false,
             source: from,
             source_token: None,
-            late: None,
+            base_token: None,
+            hung: None,
             forced_since: None,
             tried: Vec::new(),
             had_parts: Vec::new(),
@@ -243,7 +257,7 @@ impl Move {
     /// True if the address has arrived on a node for which its claim was given up: that is a holder like any other, and
     /// is not robbed (rule 3) unless it has died meanwhile.
     fn is_late_arrival(&self, node: usize, well: bool) -> bool {
-        self.late == Some(node) && (well || self.forced)
+        self.source == Some(node) && self.hung == Some(Hung::Coming) && (well || self.forced)
     }
 
     /// True if the newest step that was finished is `step`.
@@ -331,7 +345,8 @@ impl Engine {
         match &seen {
             Placement::Held { node, token, .. } => {
                 let Some(node) = self.settings.nodes.iter().position(|known| known.id == *node) else { return };
-                if moving.cause == Cause::Switchover && moving.source.is_none() && moving.sent.is_none() {
+                let unchanged = moving.sent.is_none() && !moving.committed;
+                if moving.cause == Cause::Switchover && moving.source.is_none() && unchanged {
                     moving.source = Some(node);
                     moving.from = Some(node);
                 }
@@ -346,7 +361,10 @@ impl Engine {
                     self.land(now, node, token);
                 } else if moving.source == Some(node) {
                     let anew = matches!(&moving.source_token, Some(Token::Generation(id)) if **id != *token.as_str());
-                    if anew && (moving.committed || moving.sent.is_some()) {
+                    if anew && (moving.committed || moving.acted || moving.sent.is_some()) {
+                        if let Some(old) = &moving.source_token {
+                            self.reader.retire(old, now);
+                        }
                         let error = format!("lost a race: the address was assigned anew to {}", self.id(node));
                         return self.fail(now, Ending::Failed, error);
                     }
@@ -359,6 +377,9 @@ impl Engine {
             }
             Placement::Transition { to: Some(to), token, .. } => {
                 let to = self.settings.nodes.iter().position(|known| known.id == *to);
+                if let Some(old) = moving.source_token.as_ref().filter(|old| *old != token && to == Some(moving.to)) {
+                    self.reader.retire(old, now);
+                }
                 if to.is_some() && to == moving.source && to != Some(moving.to) {
                     self.take_away(now, seen);
                 } else if moving.is_out_of_patience(now, &self.settings.policy) {
@@ -507,6 +528,10 @@ impl Engine {
         let Some(moving) = &mut self.moving else { return };
         let overwrites = seen != Placement::Free;
         moving.renewing &= overwrites;
+        if !overwrites && moving.hung.take().is_some() {
+            // It has never been there: whoever holds it there from now on was given it by somebody else.
+            moving.source = None;
+        }
         if !overwrites && matches!(moving.sent, Some((Request::Release(_), _))) {
             let accepted = matches!(moving.sent, Some((_, Outcome::Accepted(_))));
             moving.sent = None;
@@ -548,15 +573,21 @@ impl Engine {
     /// was healthy last (rule 7). False if there is none, or none that the present mover could give it to.
     fn choose_landing(&mut self, now: Instant) -> bool {
         let Some(moving) = &self.moving else { return false };
-        let fit = |node: usize| self.impossible[node].is_none() && !moving.tried.contains(&node);
+        // What the present mover cannot do, the next one may; who has had its turn is asked again only after a pause.
+        let can = |node: usize| match moving.chain_spent {
+            true => self.impossible_by(moving.mover, node).is_none(),
+            false => self.mover_for(node, moving.mover).is_some(),
+        };
+        let fit = |node: usize| can(node) && !moving.tried.contains(&node);
         let claimed_before = matches!(moving.sent, Some((Request::Claim, _)));
         let health = self.watch.health(moving.to);
         if fit(moving.to) && (moving.forced || health == Health::Healthy) || claimed_before {
             return true;
         }
-        let untried = self.first_healthy(now, &moving.tried);
+        let unable: Vec<_> = (0..self.settings.nodes.len()).filter(|node| !can(*node)).collect();
+        let untried = self.first_healthy(now, &[&moving.tried[..], &unable].concat());
         let target = Some(moving.to).filter(|to| fit(*to) && health == Health::Unknown);
-        let best = untried.or(target).or_else(|| self.first_healthy(now, &[])).or_else(|| {
+        let best = untried.or(target).or_else(|| self.first_healthy(now, &unable)).or_else(|| {
             let nodes = (0..self.settings.nodes.len()).filter(|node| fit(*node) && moving.committed);
             nodes.max_by_key(|node| (self.watch.last_healthy(*node), std::cmp::Reverse(*node)))
         });

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Ending, Outcome, Request};
+use super::{Ending, Hung, Outcome, Request};
 use crate::engine::moving::Move;
 use crate::engine::repair::{Repair, is_for_good};
 use crate::engine::{Action, CallId, Engine, backoff};
@@ -72,7 +72,7 @@ impl Engine {
                 let event = match request {
                     Request::Release(_) => {
                         moving.released = true;
-                        moving.late = None;
+                        moving.hung = moving.hung.map(|_| Hung::Leaving);
                         (!moving.last_step_is(Step::Release)).then(|| moving.finish_step(now, Step::Release))
                     }
                     Request::Claim => {
@@ -122,6 +122,7 @@ impl Engine {
             MoveError::Partly { .. } | MoveError::OutcomeUnknown { .. } | MoveError::TimedOut { .. } => {
                 moving.retry_at = Some(pause(500, 5000));
                 moving.sent = Some((request, Outcome::Unknown(now)));
+                moving.acted = true;
                 moving.released |= matches!(request, Request::Release(_));
             }
             MoveError::Throttled { .. } | MoveError::Deferred { .. } | MoveError::NotYet { .. } => {

@@ -88,3 +88,48 @@ fn a_rescue_waits_for_no_reading_of_a_mover_that_is_not_asked_any_more() {
     bench.run(10 * S);
     assert!(matches!(bench.requests.last(), Some((_, Action::Claim { mover: 0, .. }))), "{:?}", bench.events);
 }
+
+/// A move to b by the other mover, which cannot bring it there either: the first one is asked to the end.
+fn returned(base_reads: Placement) -> Bench {
+    let mut bench = chained();
+    bench.switch_by(false);
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Transition { from: Some(id("a")), to: None, token: Token::generation("1") };
+    let changes = |bench: &Bench, count| bench.count(|event| matches!(event, EventKind::MoverChanged { .. })) == count;
+    bench.run_until(|bench| changes(bench, 1));
+    bench.placement = base_reads;
+    bench.run(S);
+    while !changes(&bench, 2) {
+        bench.reply(Err(unknown()));
+        bench.run(2 * S);
+    }
+    bench
+}
+
+#[test]
+fn what_no_mover_can_do_is_tried_again_ever_more_rarely() {
+    // The other mover refuses as well, or does not answer.
+    for refuses in [true, false] {
+        let mut bench = returned(Placement::Free);
+        bench.second = Placement::Free;
+        let before = bench.requests.len();
+        for _ in 0..600 {
+            let by_base = matches!(bench.requests.last(), Some((_, Action::Claim { mover: 0, .. })));
+            let (resource, reason) = ("it".into(), "no slot".to_owned());
+            let no = MoveError::Impossible { call: "claim", resource, reason, source: "no".into() };
+            bench.reply(Err(if by_base || refuses { no } else { unknown() }));
+            bench.run(100 * MS);
+        }
+        let (requests, stuck) =
+            (bench.requests.len() - before, |e: &EventKind| matches!(e, EventKind::FloatingIpStuck { .. }));
+        assert!(bench.count(stuck) > 0 && requests < 30, "{requests}: {:?}", bench.events);
+    }
+}
+
+#[test]
+fn an_address_that_was_assigned_anew_while_another_mover_moved_is_not_taken_again() {
+    let mut bench = returned(held("a", "9"));
+    let requests = bench.requests.len();
+    bench.run(5 * S);
+    assert_eq!((bench.failed(), bench.requests.len()), (Some(false), requests), "{:?}", bench.events);
+}

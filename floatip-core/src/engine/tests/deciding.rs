@@ -368,3 +368,26 @@ fn the_old_holder_is_asked_after_each_move_whether_it_could_take_the_address_aga
         assert_eq!(bench.asked_ready.len(), 1, "{to}: {:?}", bench.answers);
     }
 }
+
+#[test]
+fn an_answer_through_the_address_is_waited_for_although_older_probes_leave_no_room_for_its_probe() {
+    for (serving, moves) in [(Some("b"), 0), (None, 1)] {
+        let mut bench = well(&["a", "b"]);
+        bench.mute = true;
+        for _ in 0..6 {
+            bench.run(MS);
+            bench.engine.watch.demand(Subject::Address, bench.now, bench.now);
+        }
+        bench.run(MS);
+        bench.sick = Some("a");
+        bench.run_until(|bench| bench.engine.watch.health(0) == Health::Unhealthy);
+        let since = bench.engine.watch.last_failed(0).unwrap();
+        let evidence = bench.engine.watch.evidence(Subject::Address, since);
+        assert_eq!((evidence, bench.moves().len()), (watch::Evidence::Missing, 0), "{:?}", bench.events);
+        (bench.mute, bench.serving) = (false, serving);
+        for (older, ..) in bench.open.clone() {
+            bench.answer(older, Verdict::unhealthy(Reason::Refused));
+        }
+        assert_eq!(bench.moves().len(), moves, "{:?}", bench.events);
+    }
+}

@@ -37,6 +37,10 @@ fn an_answer_through_the_address_is_no_proof_while_the_newest_reading_shows_it_e
 
 /// A failover from a, whose claim for b hangs on its way until c is tried instead.
 fn given_up_for_c() -> Bench {
+    given_up_by(Token::generation("2"))
+}
+
+fn given_up_by(token: Token) -> Bench {
     let mut bench = well(&["a", "b", "c"]);
     bench.sick = Some("a");
     while bench.requests.is_empty() {
@@ -45,15 +49,15 @@ fn given_up_for_c() -> Bench {
     bench.reply(Ok(Accepted::without_token()));
     bench.placement = Placement::Free;
     bench.run(S);
-    bench.placement = Placement::Transition { from: None, to: Some(id("b")), token: Token::generation("2") };
-    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
+    bench.placement = Placement::Transition { from: None, to: Some(id("b")), token: token.clone() };
+    bench.reply(Ok(Accepted::with_token(token.clone())));
     while !bench.events.iter().any(|event| matches!(event, EventKind::MoveRetargeted { .. })) {
         bench.run(10 * MS);
     }
     // What hangs is to be taken back by force, and has ended by itself when that arrives.
     let last = bench.requests.last();
     assert!(matches!(last, Some((_, Action::Release { mode: ReleaseMode::Forced, .. }))), "{last:?}");
-    bench.placement = held("b", "2");
+    bench.placement = Placement::held(id("b"), token);
     bench
 }
 
@@ -66,6 +70,90 @@ fn an_address_that_arrives_on_a_healthy_node_after_its_claim_was_given_up_has_la
     assert_eq!(bench.requests.len(), requests, "nothing is taken from b: {:?}", bench.requests);
     let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(receipt) if receipt.to == id("b"));
     assert!(bench.events.iter().any(landed), "{:?}", bench.events);
+}
+
+#[test]
+fn an_address_that_somebody_gives_to_whom_its_claim_was_given_up_for_and_released_stays_there() {
+    for claims in [true, false] {
+        let mut bench = given_up_by(Token::snapshot("b"));
+        bench.placement = Placement::Free;
+        bench.reply(Ok(Accepted::without_token()));
+        bench.run(S);
+        let Some((_, Action::Claim { to, .. })) = bench.requests.last() else { panic!("there is no claim") };
+        assert_eq!(*to, id("c"));
+        let requests = bench.requests.len();
+        // A reading cannot tell by the token that this is another assignment than the one that was given up.
+        bench.placement = Placement::held(id("b"), Token::snapshot("b"));
+        bench.reply(if claims { Ok(Accepted::without_token()) } else { Err(conflict()) });
+        bench.run(60 * S);
+        assert_eq!(bench.requests.len(), requests, "nothing is taken from b: {:?}", bench.requests);
+        let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(receipt) if receipt.to == id("b"));
+        assert!(bench.events.iter().any(landed), "{:?}", bench.events);
+    }
+}
+
+#[test]
+fn an_address_that_stays_on_a_healthy_node_from_which_a_release_did_not_end_has_landed_there() {
+    let mut bench = given_up_by(Token::snapshot("b"));
+    bench.reply(Ok(Accepted::without_token()));
+    bench.run_until(|bench| bench.count(|event| matches!(event, EventKind::FloatingIpStuck { .. })) == 1);
+    let requests = bench.requests.len();
+    bench.run(60 * S);
+    assert_eq!(bench.requests.len(), requests, "nothing more is taken from b: {:?}", bench.requests);
+    let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(receipt) if receipt.to == id("b"));
+    assert!(bench.events.iter().any(landed), "{:?}", bench.events);
+}
+
+#[test]
+fn a_node_to_which_the_address_was_given_anew_is_not_robbed_by_a_request_of_unknown_outcome() {
+    for strategy in [Strategy::ReleaseFirst, Strategy::Overwrite] {
+        let mut bench = well_with(&["a", "b", "c"], |settings| settings.movers[0] = Capabilities::new(strategy));
+        bench.switch_by(false);
+        assert_eq!(bench.requests.len(), 1);
+        // Meanwhile somebody else has taken it away and put it back, and the target has died.
+        bench.sick = Some("b");
+        bench.run(10 * S);
+        bench.reply(Err(unknown()));
+        bench.placement = held("a", "3");
+        bench.run(10 * S);
+        assert_eq!((bench.failed(), bench.requests.len()), (Some(true), 1), "{:?}", bench.events);
+    }
+}
+
+#[test]
+fn a_reading_of_the_assignment_that_a_move_is_known_to_have_ended_is_stale() {
+    let mut bench = well_with(&["a", "b", "c"], |settings| {
+        settings.movers[0] = Capabilities::new(Strategy::Overwrite);
+        settings.policy.claim_timeout = 5 * S;
+    });
+    bench.sick = Some("a");
+    bench.run_until(|bench| !bench.requests.is_empty());
+    bench.placement = Placement::Transition { from: Some(id("a")), to: Some(id("b")), token: Token::generation("2") };
+    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
+    bench.run(S);
+    bench.placement = held("a", "1");
+    bench.run(50 * S);
+    assert_eq!(bench.requests.len(), 1, "{:?}", bench.requests);
+    bench.placement = held("b", "2");
+    bench.run(60 * S);
+    let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(receipt) if receipt.to == id("b"));
+    assert!(bench.events.iter().any(landed), "{:?}", bench.events);
+}
+
+#[test]
+fn what_a_lost_race_has_shown_to_be_over_is_not_believed_by_the_next_move() {
+    let mut bench = well(&["a", "b"]);
+    bench.sick = Some("a");
+    bench.run_until(|bench| !bench.requests.is_empty());
+    bench.placement = held("a", "2");
+    bench.reply(Ok(Accepted::without_token()));
+    bench.run_until(|bench| bench.failed().is_some());
+    bench.placement = held("a", "1");
+    bench.run(30 * S);
+    assert_eq!(bench.requests.len(), 1, "{:?}", bench.requests);
+    bench.placement = held("a", "2");
+    bench.run(30 * S);
+    assert!(matches!(bench.requests.last(), Some((_, Action::Release { seen, .. })) if *seen == held("a", "2")));
 }
 
 #[test]

@@ -133,8 +133,8 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "rule 6: an address that was assigned anew is taken again",
         "moving/mod.rs",
-        "if anew && (moving.committed || moving.sent.is_some()) {",
-        "if false && anew && (moving.committed || moving.sent.is_some()) {",
+        "if anew && (moving.committed || moving.acted || moving.sent.is_some()) {",
+        "if false && anew && (moving.committed || moving.acted || moving.sent.is_some()) {",
     ),
     sabotage(
         "rule 6: a reading from before the move counts",
@@ -193,7 +193,7 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "rule 7: a node that was tried before is worse than one that is down",
         "moving/mod.rs",
-        "let best = untried.or(target).or_else(|| self.first_healthy(now, &[])).or_else(|| {",
+        "let best = untried.or(target).or_else(|| self.first_healthy(now, &unable)).or_else(|| {",
         "let best = untried.or(target).or_else(|| {",
     ),
     sabotage("rule 8: moves are not counted", "moving/ending.rs", "self.budget.spend(now);", ""),
@@ -327,8 +327,8 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "rule 3: an address that arrives after its claim was given up is taken from a healthy node",
         "moving/mod.rs",
-        "self.late == Some(node) && (well || self.forced)",
-        "false && self.late == Some(node) && (well || self.forced)",
+        "self.source == Some(node) && self.hung == Some(Hung::Coming) && (well || self.forced)",
+        "false && self.source == Some(node) && self.hung == Some(Hung::Coming) && (well || self.forced)",
     ),
     sabotage(
         "rule 9: a move is verified while the newest reading shows the address elsewhere",
@@ -581,8 +581,9 @@ pub const SABOTAGES: &[Sabotage] = &[
     ),
     sabotage(
         "rule 3: an address that was given anew to a node whose claim was given up is taken from there",
-        "moving/ending.rs",
-        "(Some(node), Some(token), Some(node))",
-        "(Some(node), Some(token).filter(|_| false), Some(node))",
-    ),
+        "moving/mod.rs",
+        "let anew = matches!(&moving.source_token, Some(Token::Generation(id))",
+        "let anew = !moving.tried.contains(&node) && matches!(&moving.source_token, Some(Token::Generation(id))",
+    )
+    .and("if !overwrites && moving.hung.take().is_some() {", "if false && moving.hung.take().is_some() {"),
 ];
