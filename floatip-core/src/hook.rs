@@ -14,8 +14,10 @@ use crate::node::{Host, NodeId};
 /// Something of the operator's own that may veto a move, or is told what happened.
 ///
 /// # Guarantees that the orchestrator gives
-/// - A hook never holds a failover up for longer than its [`timeout`](Self::timeout), all hooks running at once. One that
-///   fails or does not answer *lets an unplanned move go on*, and refuses a planned one (switchover, drain, failback).
+/// - A hook never holds a failover up for longer than its [`timeout`](Self::timeout), all hooks running at once; twice that
+///   where an operator's move was being asked about. What it says of any other planned move is not waited for.
+/// - One that fails or does not answer *lets an unplanned move go on*, and refuses a planned one (switchover, drain,
+///   failback).
 /// - A veto of an unplanned move holds it (event `move_vetoed`), and the hook is asked again after 1 s, ever more rarely, up
 ///   to once a minute. An operator's move with force is asked about and made whatever the answer.
 /// - After the answer the decision is made anew: what has changed meanwhile counts, and a permission is good for 5 s.

@@ -141,6 +141,8 @@ pub(crate) struct Judge {
     orders: BTreeMap<CommandId, bool>,
     /// So many witnesses have failed that the monitor may take itself for cut off.
     doubts: bool,
+    /// The monitor says that it is cut off.
+    isolated: bool,
     last_end: Option<Duration>,
     up: Vec<bool>,
     /// When each node went down that had been up.
@@ -183,6 +185,7 @@ impl Judge {
             served: false,
             orders: BTreeMap::new(),
             doubts: false,
+            isolated: false,
             last_end: None,
             up: vec![false; shape.nodes],
             downs: vec![Vec::new(); shape.nodes],
@@ -300,7 +303,8 @@ impl Judge {
         let lines = self.evidence.iter_mut().flatten().chain(&mut self.witnesses).chain(&mut self.use_of);
         lines.for_each(|line| line.void(clock));
         self.suspicion = false;
-        self.doubts = false;
+        // An isolation that was told lasts until witnesses answer.
+        self.doubts = self.isolated;
         self.moving.iter_mut().for_each(|moving| moving.gathers = None);
         self.consent.take_if(|consent| !consent.is_awaited_by_an_operator());
     }
@@ -418,11 +422,8 @@ impl Judge {
                     self.seen_on[holder] = true;
                 }
             }
-            // Told after a jump of the clock as well, which has taken the doubts away here, but not the isolation there.
-            EventKind::IsolationEnded {} => {
-                self.suspicion = false;
-                self.evidence.iter_mut().flatten().for_each(|line| line.forgive(scene.clock));
-            }
+            EventKind::MonitorIsolated { .. } => self.isolated = true,
+            EventKind::IsolationEnded {} => self.isolated = false,
             EventKind::NodeCameUp { node } => self.up[number(node)] = true,
             EventKind::NodeBecameUnknown { node } => {
                 self.up[number(node)] = false;

@@ -56,14 +56,17 @@ impl Engine {
         if !moving.tried.contains(&old) {
             moving.tried.push(old);
         }
-        match self.first_healthy(now, &self.moving.as_ref().map_or_else(Vec::new, |moving| moving.tried.clone())) {
+        let except = [moving.tried.clone(), self.unable()].concat();
+        match self.first_healthy(now, &except) {
             Some(next) => {
+                if let Some((node, token)) = hanging
+                    && let Some(moving) = &mut self.moving
+                {
+                    (moving.source, moving.source_token) = (Some(node), Some(token));
+                    moving.hung = Some(Hung::Coming);
+                }
                 self.retarget(now, next, why);
                 if let Some(moving) = &mut self.moving {
-                    if let Some((node, token)) = hanging {
-                        (moving.source, moving.source_token) = (Some(node), Some(token));
-                        moving.hung = Some(Hung::Coming);
-                    }
                     moving.wait_from = now;
                     moving.next_read = now;
                 }

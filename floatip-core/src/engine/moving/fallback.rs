@@ -14,6 +14,15 @@ impl Engine {
         (from..self.settings.movers.len()).find(|mover| self.impossible_by(*mover, node).is_none())
     }
 
+    /// The nodes that the address cannot be brought to any more. What the present mover cannot do, the next one may; who
+    /// has had its turn is asked again only after a pause.
+    pub(super) fn unable(&self) -> Vec<usize> {
+        let Some(moving) = &self.moving else { return Vec::new() };
+        let last = if moving.chain_spent { moving.mover + 1 } else { self.settings.movers.len() };
+        let able = |node: usize| (moving.mover..last).any(|mover| self.impossible_by(mover, node).is_none());
+        (0..self.settings.nodes.len()).filter(|node| !able(*node)).collect()
+    }
+
     /// The next mechanism takes over; false if there is none.
     pub(super) fn fall_back(&mut self, now: Instant, why: &str) -> bool {
         let Some(moving) = &self.moving else { return false };

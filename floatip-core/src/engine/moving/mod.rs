@@ -345,7 +345,7 @@ impl Engine {
         match &seen {
             Placement::Held { node, token, .. } => {
                 let Some(node) = self.settings.nodes.iter().position(|known| known.id == *node) else { return };
-                let unchanged = moving.sent.is_none() && !moving.committed;
+                let unchanged = moving.sent.is_none() && !moving.acted && !moving.committed;
                 if moving.cause == Cause::Switchover && moving.source.is_none() && unchanged {
                     moving.source = Some(node);
                     moving.from = Some(node);
@@ -466,6 +466,10 @@ impl Engine {
     fn await_released(&mut self, now: Instant, seen: Placement) {
         let Some(moving) = &mut self.moving else { return };
         match moving.sent {
+            // What was sent before the move chose another target has taken effect.
+            None if moving.released && !moving.committed => {
+                moving.sent = Some((Request::Release(ReleaseMode::Graceful), Outcome::Accepted(now)));
+            }
             None if moving.cause != Cause::Rescue && !moving.committed => {
                 let error = "lost a race: somebody else has begun to move the address".to_owned();
                 return self.fail(now, Ending::Failed, error);
@@ -573,18 +577,13 @@ impl Engine {
     /// was healthy last (rule 7). False if there is none, or none that the present mover could give it to.
     fn choose_landing(&mut self, now: Instant) -> bool {
         let Some(moving) = &self.moving else { return false };
-        // What the present mover cannot do, the next one may; who has had its turn is asked again only after a pause.
-        let can = |node: usize| match moving.chain_spent {
-            true => self.impossible_by(moving.mover, node).is_none(),
-            false => self.mover_for(node, moving.mover).is_some(),
-        };
-        let fit = |node: usize| can(node) && !moving.tried.contains(&node);
+        let unable = self.unable();
+        let fit = |node: usize| !unable.contains(&node) && !moving.tried.contains(&node);
         let claimed_before = matches!(moving.sent, Some((Request::Claim, _)));
         let health = self.watch.health(moving.to);
         if fit(moving.to) && (moving.forced || health == Health::Healthy) || claimed_before {
             return true;
         }
-        let unable: Vec<_> = (0..self.settings.nodes.len()).filter(|node| !can(*node)).collect();
         let untried = self.first_healthy(now, &[&moving.tried[..], &unable].concat());
         let target = Some(moving.to).filter(|to| fit(*to) && health == Health::Unknown);
         let best = untried.or(target).or_else(|| self.first_healthy(now, &unable)).or_else(|| {

@@ -133,3 +133,46 @@ fn an_address_that_was_assigned_anew_while_another_mover_moved_is_not_taken_agai
     bench.run(5 * S);
     assert_eq!((bench.failed(), bench.requests.len()), (Some(false), requests), "{:?}", bench.events);
 }
+
+#[test]
+fn a_move_that_no_mover_brings_to_an_end_is_stuck_although_each_can_serve_a_node_that_the_other_cannot() {
+    let mut bench = chained();
+    bench.engine.set_impossible(bench.now, 1, 1, Some("no slot".to_owned()));
+    bench.sick = Some("a");
+    bench.run_until(|bench| !bench.requests.is_empty());
+    bench.reply(Ok(Accepted::without_token()));
+    (bench.placement, bench.second) = (Placement::Free, Placement::Free);
+    for _ in 0..600 {
+        bench.run(S);
+        bench.reply(Err(unknown()));
+    }
+    let movers: Vec<_> =
+        bench.requests.iter().map(|(_, request)| matches!(request, Action::Claim { mover: 1, .. })).collect();
+    assert!(movers.contains(&true) && movers.contains(&false), "both have tried: {:?}", bench.requests);
+    assert!(bench.count(|event| matches!(event, EventKind::FloatingIpStuck { .. })) > 0, "{:?}", bench.events);
+}
+
+#[test]
+fn a_claim_that_hangs_is_known_by_its_own_assignment_when_the_first_mover_is_asked_again() {
+    let mut bench = chained();
+    bench.engine.set_impossible(bench.now, 1, 1, Some("no slot".to_owned()));
+    bench.sick = Some("a");
+    bench.run_until(|bench| !bench.requests.is_empty());
+    bench.reply(Ok(Accepted::without_token()));
+    bench.placement = Placement::Free;
+    bench.run_until(|bench| matches!(bench.requests.last(), Some((_, Action::Claim { mover: 0, .. }))));
+    bench.placement = Placement::Transition { from: None, to: Some(id("b")), token: Token::generation("2") };
+    bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
+    let changes = |bench: &Bench, count| bench.count(|event| matches!(event, EventKind::MoverChanged { .. })) == count;
+    bench.run_until(|bench| changes(bench, 1));
+    bench.sick = Some("a b");
+    bench.placement = held("b", "2");
+    bench.run(10 * S);
+    while !changes(&bench, 2) {
+        bench.reply(Err(unknown()));
+        bench.run(2 * S);
+    }
+    bench.run(10 * S);
+    assert_eq!(bench.failed(), None, "it is the same assignment: {:?}", bench.events);
+    assert!(matches!(bench.requests.last(), Some((_, Action::Release { mover: 0, .. }))), "{:?}", bench.requests);
+}

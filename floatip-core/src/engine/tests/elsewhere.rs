@@ -121,6 +121,43 @@ fn a_node_to_which_the_address_was_given_anew_is_not_robbed_by_a_request_of_unkn
 }
 
 #[test]
+fn a_switchover_of_a_free_address_whose_claim_may_have_taken_effect_takes_it_from_nobody() {
+    let mut bench = well(&["a", "b", "c"]);
+    bench.placement = Placement::Free;
+    bench.engine.settings.policy.recoveries = false;
+    bench.run(15 * S);
+    bench.switch_by(false);
+    assert!(matches!(bench.requests.last(), Some((_, Action::Claim { .. }))), "{:?}", bench.requests);
+    bench.reply(Err(unknown()));
+    bench.run_until(|bench| bench.requests.len() == 2);
+    bench.placement = held("c", "9");
+    bench.reply(Err(conflict()));
+    bench.run(10 * S);
+    assert_eq!(bench.requests.len(), 2, "nothing is taken from c: {:?}", bench.requests);
+    assert!(bench.failed().is_some(), "{:?}", bench.events);
+}
+
+#[test]
+fn a_move_that_chose_another_target_knows_that_the_address_leaves_by_its_own_release() {
+    let mut bench = well(&["a", "b", "c"]);
+    bench.sick = Some("a");
+    bench.run_until(|bench| !bench.requests.is_empty());
+    bench.sick = Some("a b");
+    bench.run_until(|bench| bench.engine.watch.health(1) == Health::Unhealthy);
+    bench.reply(Err(unknown()));
+    bench.placement = Placement::Transition { from: Some(id("a")), to: None, token: Token::generation("1") };
+    bench.run(S);
+    bench.placement = Placement::Free;
+    bench.run(S);
+    assert_eq!(bench.failed(), None, "{:?}", bench.events);
+    assert!(
+        matches!(bench.requests.last(), Some((_, Action::Claim { to, .. })) if *to == id("c")),
+        "{:?}",
+        bench.requests
+    );
+}
+
+#[test]
 fn a_reading_of_the_assignment_that_a_move_is_known_to_have_ended_is_stale() {
     let mut bench = well_with(&["a", "b", "c"], |settings| {
         settings.movers[0] = Capabilities::new(Strategy::Overwrite);

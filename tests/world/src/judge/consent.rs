@@ -115,7 +115,6 @@ impl Judge {
         allowed
             && matches!(cause, Cause::Failover | Cause::Rescue)
             && (before.cause, before.from) == (cause, self.holder)
-            && before.woke.is_none()
             && self.subject(before.to).iter().all(answers)
             && !(awaited || self.unready[before.to] || self.is_to_be_left(before.to))
     }

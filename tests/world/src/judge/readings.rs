@@ -22,7 +22,8 @@ pub(super) struct Readings {
     pub(super) split: Option<(Duration, Duration)>,
     /// When the first of a row of readings was asked for that show it on one node, or parts of it there, and the newest.
     pub(super) on_node: Option<(Duration, Duration)>,
-    node: Option<usize>,
+    /// The nodes that all of those show.
+    nodes: Vec<usize>,
     /// Since when it has been on its way.
     pub(super) transition: Option<Duration>,
 }
@@ -32,17 +33,14 @@ impl Readings {
         let extended = |row: Option<(Duration, Duration)>| Some((row.map_or(asked, |(first, _)| first), asked));
         self.free = extended(self.free).filter(|_| *placement == Placement::Free);
         self.split = extended(self.split).filter(|_| matches!(placement, Placement::Split { .. }));
-        let holder = placement.holder().map(number);
-        let part_of = |node: usize| match placement {
-            Placement::Split { parts, .. } => parts.iter().any(|part| part.node.as_ref().map(number) == Some(node)),
-            Placement::Held { .. } | Placement::Transition { .. } | Placement::Free | Placement::Stranger { .. } => {
-                holder == Some(node)
-            }
+        let here: Vec<_> = match placement {
+            Placement::Held { node, .. } => vec![number(node)],
+            Placement::Split { parts, .. } => parts.iter().filter_map(|part| part.node.as_ref().map(number)).collect(),
+            Placement::Transition { .. } | Placement::Free | Placement::Stranger { .. } => Vec::new(),
         };
-        let elsewhere = self.node.is_some_and(|node| !part_of(node));
-        let on_nodes = holder.is_some() || matches!(placement, Placement::Split { .. });
-        self.on_node = extended(self.on_node.filter(|_| !elsewhere)).filter(|_| on_nodes);
-        self.node = holder.or(self.node.filter(|_| on_nodes && !elsewhere));
+        let common: Vec<_> = self.nodes.iter().copied().filter(|node| here.contains(node)).collect();
+        self.on_node = extended(self.on_node.filter(|_| !common.is_empty())).filter(|_| !here.is_empty());
+        self.nodes = if common.is_empty() { here } else { common };
         let on_its_way = matches!(placement, Placement::Transition { .. });
         self.transition = self.transition.or(Some(now)).filter(|_| on_its_way);
         self.newest = Some(placement.clone());

@@ -473,8 +473,8 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "no other mover takes over from one that hangs",
         "moving/fallback.rs",
-        "if moving.chain_spent {",
-        "if true || moving.chain_spent {",
+        "if moving.chain_spent {\n            return false;",
+        "if true || moving.chain_spent {\n            return false;",
     ),
     sabotage(
         "a mover that takes over takes from every stranger",
