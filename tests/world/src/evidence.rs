@@ -180,6 +180,11 @@ impl Evidence {
         self.standing(settings).up
     }
 
+    /// True if there were `fall` failures in a row and not `rise` healthy verdicts since, however old.
+    pub(crate) fn has_fallen(&self, settings: &HealthSettings) -> bool {
+        self.standing(settings).down
+    }
+
     fn standing(&self, settings: &HealthSettings) -> Standing {
         self.verdicts.iter().fold(self.before, |standing, (_, seen)| standing.after(*seen, settings))
     }

@@ -430,10 +430,16 @@ impl Judge {
                 let lines = &mut self.evidence[number(node)];
                 let expired =
                     lines.iter_mut().filter_map(|line| line.expire(scene.clock, &scene.shape.health).then_some(()));
+                let expires = expired.count() > 0;
+                let health = &scene.shape.health;
+                let (up, down): (Vec<_>, Vec<_>) =
+                    lines.iter().map(|line| (line.stands(health), line.has_fallen(health))).unzip();
+                // Or a check that was down has come up, and another one is not known yet.
+                let rises = up.contains(&true) && up.contains(&false) && !down.contains(&true);
                 // Otherwise the engine has voided what it knew.
-                if expired.count() == 0 {
+                if !expires && !rises {
                     // Witnesses that answer again void failures alone; failures are void either way.
-                    let (health, witnessed) = (&scene.shape.health, scene.shape.quorum > 0);
+                    let witnessed = scene.shape.quorum > 0;
                     for line in lines {
                         if witnessed && line.stands(health) {
                             line.forgive(scene.clock);
