@@ -179,7 +179,8 @@ impl Reader {
         self.retired.iter().any(|(retired, at)| retired == token && now < *at + RETIREMENT)
     }
 
-    /// Remembers that `token` has been superseded by this monitor's own move: a reading that shows it is stale.
+    /// Remembers that `token` has been superseded, by a move of this monitor or by somebody else's during one: a reading
+    /// that shows it is stale.
     pub(crate) fn retire(&mut self, token: &Token, now: Instant) {
         match token {
             Token::Generation(_) if !self.is_retired(token, now) => {

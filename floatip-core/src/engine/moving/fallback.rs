@@ -18,8 +18,8 @@ impl Engine {
     /// has had its turn is asked again only after a pause.
     pub(super) fn unable(&self) -> Vec<usize> {
         let Some(moving) = &self.moving else { return Vec::new() };
-        let last = if moving.chain_spent { moving.mover + 1 } else { self.settings.movers.len() };
-        let able = |node: usize| (moving.mover..last).any(|mover| self.impossible_by(mover, node).is_none());
+        let may_ask = |mover: usize| mover == moving.mover || !moving.chain_spent;
+        let able = |node: usize| self.mover_for(node, moving.mover).is_some_and(may_ask);
         (0..self.settings.nodes.len()).filter(|node| !able(*node)).collect()
     }
 

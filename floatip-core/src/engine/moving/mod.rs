@@ -5,6 +5,7 @@
 
 mod ending;
 mod fallback;
+mod leaving;
 mod request;
 mod split;
 
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::reader::AGREEMENT;
 use super::{CallId, CommandId, Engine, Knowledge, backoff, cadence};
 use crate::event::{Cause, EventKind, MoveId, Step, StepRecord};
-use crate::mover::{Placement, ReleaseMode, Strategy, Token};
+use crate::mover::{Placement, ReleaseMode, Token};
 use crate::policy::Policy;
 use crate::status::Health;
 
@@ -92,7 +93,7 @@ pub(super) struct Move {
     sent: Option<(Request, Outcome)>,
     /// A claim was the newest, also where it was refused and is to be sent again.
     claims: bool,
-    /// A request of this move may have taken effect.
+    /// The outcome of a request of this move was unknown.
     acted: bool,
     /// Past the point of no return.
     committed: bool,
@@ -191,6 +192,11 @@ impl Move {
 
     fn is_on_the_wire(&self) -> bool {
         matches!(self.sent, Some((_, Outcome::OnTheWire(_))))
+    }
+
+    /// True if something of it may show in what is read.
+    fn may_have_changed(&self) -> bool {
+        self.committed || self.acted || self.sent.is_some()
     }
 
     /// Sets the time of the next look, after one that was asked for at `asked` was answered.
@@ -345,8 +351,7 @@ impl Engine {
         match &seen {
             Placement::Held { node, token, .. } => {
                 let Some(node) = self.settings.nodes.iter().position(|known| known.id == *node) else { return };
-                let unchanged = moving.sent.is_none() && !moving.acted && !moving.committed;
-                if moving.cause == Cause::Switchover && moving.source.is_none() && unchanged {
+                if moving.cause == Cause::Switchover && moving.source.is_none() && !moving.may_have_changed() {
                     moving.source = Some(node);
                     moving.from = Some(node);
                 }
@@ -361,7 +366,7 @@ impl Engine {
                     self.land(now, node, token);
                 } else if moving.source == Some(node) {
                     let anew = matches!(&moving.source_token, Some(Token::Generation(id)) if **id != *token.as_str());
-                    if anew && (moving.committed || moving.acted || moving.sent.is_some()) {
+                    if anew && moving.may_have_changed() {
                         if let Some(old) = &moving.source_token {
                             self.reader.retire(old, now);
                         }
@@ -432,98 +437,6 @@ impl Engine {
             // What answered meanwhile may have been another node.
             moving.token = seen.token().cloned();
             self.begin_verification(now);
-        }
-    }
-
-    /// The address is still where it shall leave.
-    fn take_away(&mut self, now: Instant, seen: Placement) {
-        let Some(moving) = &self.moving else { return };
-        let policy = &self.settings.policy;
-        match self.settings.movers[moving.mover].strategy {
-            Strategy::Overwrite => self.put(now, seen),
-            Strategy::ReleaseFirst => match &moving.sent {
-                Some((Request::Release(mode), Outcome::Accepted(_))) => {
-                    if moving.is_out_of_patience(now, policy) {
-                        self.escalate(now, seen, *mode);
-                    }
-                }
-                Some((Request::Release(_) | Request::Claim, _)) | None => {
-                    if moving.is_out_of_patience(now, policy) && moving.stuck.is_none() {
-                        self.give_up(now, "the release was not accepted in time".to_owned());
-                    } else {
-                        // A claim that hangs has no holder that could cooperate.
-                        let hangs = matches!(seen, Placement::Transition { .. });
-                        let may_force = self.settings.movers[moving.mover].can_force && policy.force_release;
-                        let mode = if hangs && may_force { ReleaseMode::Forced } else { ReleaseMode::Graceful };
-                        self.send(now, Request::Release(mode), seen);
-                    }
-                }
-            },
-        }
-    }
-
-    /// The address is leaving its holder.
-    fn await_released(&mut self, now: Instant, seen: Placement) {
-        let Some(moving) = &mut self.moving else { return };
-        match moving.sent {
-            // What was sent before the move chose another target has taken effect.
-            None if moving.released && !moving.committed => {
-                moving.sent = Some((Request::Release(ReleaseMode::Graceful), Outcome::Accepted(now)));
-            }
-            None if moving.cause != Cause::Rescue && !moving.committed => {
-                let error = "lost a race: somebody else has begun to move the address".to_owned();
-                return self.fail(now, Ending::Failed, error);
-            }
-            None => {
-                if moving.stuck.is_none() || moving.retry_at.is_none_or(|at| at <= now) {
-                    self.escalate(now, seen, ReleaseMode::Graceful);
-                }
-                return;
-            }
-            Some(_) => {}
-        }
-        moving.released = true;
-        if !moving.last_step_is(Step::Release) {
-            let event = moving.finish_step(now, Step::Release);
-            self.events.push_back(event);
-        }
-        self.commit(now);
-        let Some(moving) = &self.moving else { return };
-        if moving.is_out_of_patience(now, &self.settings.policy) {
-            let mode = match moving.sent {
-                Some((Request::Release(mode), _)) => mode,
-                Some((Request::Claim, _)) | None => ReleaseMode::Graceful,
-            };
-            self.escalate(now, seen, mode);
-        }
-    }
-
-    /// A release does not end: force it, if that is allowed, or say that the move is stuck.
-    fn escalate(&mut self, now: Instant, seen: Placement, mode: ReleaseMode) {
-        let Some(moving) = &self.moving else { return };
-        // Whoever leaves nobody does no harm to anybody; a stranger's health is not known.
-        let leaves = match &seen {
-            Placement::Transition { from: Some(from), .. } | Placement::Held { node: from, .. } => self.index(from),
-            Placement::Transition { from: None, .. }
-            | Placement::Free
-            | Placement::Stranger { .. }
-            | Placement::Split { .. } => None,
-        };
-        let down = match leaves.or(moving.source) {
-            Some(node) => self.watch.health(node) == Health::Unhealthy,
-            None => !moving.from_stranger,
-        };
-        let policy = &self.settings.policy;
-        let exhausted = moving.forced_since.is_some_and(|since| now >= since + policy.forced_release_timeout);
-        let may = self.settings.movers[moving.mover].can_force && policy.force_release && !exhausted;
-        let forced = moving.forced;
-        if mode == ReleaseMode::Graceful && self.fall_back(now, "the release did not end in time") {
-            return;
-        }
-        if mode == ReleaseMode::Graceful && may && (down || forced) {
-            self.send(now, Request::Release(ReleaseMode::Forced), seen);
-        } else {
-            self.give_up(now, "the release did not end in time".to_owned());
         }
     }
 

@@ -82,11 +82,38 @@ fn a_rescue_waits_for_no_reading_of_a_mover_that_is_not_asked_any_more() {
     bench.command(Command::Resume);
     // The provider is silent until each mover has been tried in turn.
     bench.run(60 * S);
-    let changes = bench.count(|event| matches!(event, EventKind::MoverChanged { .. }));
+    let changes = changes(&bench);
     assert_eq!((changes, bench.requests.len()), (2, 0), "{:?}", bench.events);
     bench.unreadable = None;
     bench.run(10 * S);
     assert!(matches!(bench.requests.last(), Some((_, Action::Claim { mover: 0, .. }))), "{:?}", bench.events);
+}
+
+/// How often another mover has taken over.
+fn changes(bench: &Bench) -> usize {
+    bench.count(|event| matches!(event, EventKind::MoverChanged { .. }))
+}
+
+/// Leaves the other mover's requests without an answer until the first one is asked again.
+#[track_caller]
+fn return_to_base(bench: &mut Bench) {
+    for _ in 0..100 {
+        if changes(bench) < 2 {
+            bench.reply(Err(unknown()));
+            bench.run(2 * S);
+        }
+    }
+    assert_eq!(changes(bench), 2, "{:?}", bench.events);
+}
+
+/// A failover whose release was accepted, where each mover can serve a node that the other cannot.
+fn leaves_a() -> Bench {
+    let mut bench = chained();
+    bench.engine.set_impossible(bench.now, 1, 1, Some("no slot".to_owned()));
+    bench.sick = Some("a");
+    bench.run_until(|bench| !bench.requests.is_empty());
+    bench.reply(Ok(Accepted::without_token()));
+    bench
 }
 
 /// A move to b by the other mover, which cannot bring it there either: the first one is asked to the end.
@@ -95,14 +122,10 @@ fn returned(base_reads: Placement) -> Bench {
     bench.switch_by(false);
     bench.reply(Ok(Accepted::without_token()));
     bench.placement = Placement::Transition { from: Some(id("a")), to: None, token: Token::generation("1") };
-    let changes = |bench: &Bench, count| bench.count(|event| matches!(event, EventKind::MoverChanged { .. })) == count;
-    bench.run_until(|bench| changes(bench, 1));
+    bench.run_until(|bench| changes(bench) == 1);
     bench.placement = base_reads;
     bench.run(S);
-    while !changes(&bench, 2) {
-        bench.reply(Err(unknown()));
-        bench.run(2 * S);
-    }
+    return_to_base(&mut bench);
     bench
 }
 
@@ -136,11 +159,7 @@ fn an_address_that_was_assigned_anew_while_another_mover_moved_is_not_taken_agai
 
 #[test]
 fn a_move_that_no_mover_brings_to_an_end_is_stuck_although_each_can_serve_a_node_that_the_other_cannot() {
-    let mut bench = chained();
-    bench.engine.set_impossible(bench.now, 1, 1, Some("no slot".to_owned()));
-    bench.sick = Some("a");
-    bench.run_until(|bench| !bench.requests.is_empty());
-    bench.reply(Ok(Accepted::without_token()));
+    let mut bench = leaves_a();
     (bench.placement, bench.second) = (Placement::Free, Placement::Free);
     for _ in 0..600 {
         bench.run(S);
@@ -154,24 +173,16 @@ fn a_move_that_no_mover_brings_to_an_end_is_stuck_although_each_can_serve_a_node
 
 #[test]
 fn a_claim_that_hangs_is_known_by_its_own_assignment_when_the_first_mover_is_asked_again() {
-    let mut bench = chained();
-    bench.engine.set_impossible(bench.now, 1, 1, Some("no slot".to_owned()));
-    bench.sick = Some("a");
-    bench.run_until(|bench| !bench.requests.is_empty());
-    bench.reply(Ok(Accepted::without_token()));
+    let mut bench = leaves_a();
     bench.placement = Placement::Free;
     bench.run_until(|bench| matches!(bench.requests.last(), Some((_, Action::Claim { mover: 0, .. }))));
     bench.placement = Placement::Transition { from: None, to: Some(id("b")), token: Token::generation("2") };
     bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
-    let changes = |bench: &Bench, count| bench.count(|event| matches!(event, EventKind::MoverChanged { .. })) == count;
-    bench.run_until(|bench| changes(bench, 1));
+    bench.run_until(|bench| changes(bench) == 1);
     bench.sick = Some("a b");
     bench.placement = held("b", "2");
     bench.run(10 * S);
-    while !changes(&bench, 2) {
-        bench.reply(Err(unknown()));
-        bench.run(2 * S);
-    }
+    return_to_base(&mut bench);
     bench.run(10 * S);
     assert_eq!(bench.failed(), None, "it is the same assignment: {:?}", bench.events);
     assert!(matches!(bench.requests.last(), Some((_, Action::Release { mover: 0, .. }))), "{:?}", bench.requests);

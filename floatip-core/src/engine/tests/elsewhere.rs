@@ -61,15 +61,21 @@ fn given_up_by(token: Token) -> Bench {
     bench
 }
 
+/// The move lands on b, and no request follows those that were sent.
+#[track_caller]
+fn stays_on_b(bench: &mut Bench, requests: usize) {
+    bench.run(60 * S);
+    assert_eq!(bench.requests.len(), requests, "nothing more is taken from b: {:?}", bench.requests);
+    let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(receipt) if receipt.to == id("b"));
+    assert!(bench.events.iter().any(landed), "{:?}", bench.events);
+}
+
 #[test]
 fn an_address_that_arrives_on_a_healthy_node_after_its_claim_was_given_up_has_landed_there() {
     let mut bench = given_up_for_c();
     let requests = bench.requests.len();
     bench.reply(Err(conflict()));
-    bench.run(60 * S);
-    assert_eq!(bench.requests.len(), requests, "nothing is taken from b: {:?}", bench.requests);
-    let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(receipt) if receipt.to == id("b"));
-    assert!(bench.events.iter().any(landed), "{:?}", bench.events);
+    stays_on_b(&mut bench, requests);
 }
 
 #[test]
@@ -85,10 +91,7 @@ fn an_address_that_somebody_gives_to_whom_its_claim_was_given_up_for_and_release
         // A reading cannot tell by the token that this is another assignment than the one that was given up.
         bench.placement = Placement::held(id("b"), Token::snapshot("b"));
         bench.reply(if claims { Ok(Accepted::without_token()) } else { Err(conflict()) });
-        bench.run(60 * S);
-        assert_eq!(bench.requests.len(), requests, "nothing is taken from b: {:?}", bench.requests);
-        let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(receipt) if receipt.to == id("b"));
-        assert!(bench.events.iter().any(landed), "{:?}", bench.events);
+        stays_on_b(&mut bench, requests);
     }
 }
 
@@ -98,10 +101,7 @@ fn an_address_that_stays_on_a_healthy_node_from_which_a_release_did_not_end_has_
     bench.reply(Ok(Accepted::without_token()));
     bench.run_until(|bench| bench.count(|event| matches!(event, EventKind::FloatingIpStuck { .. })) == 1);
     let requests = bench.requests.len();
-    bench.run(60 * S);
-    assert_eq!(bench.requests.len(), requests, "nothing more is taken from b: {:?}", bench.requests);
-    let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(receipt) if receipt.to == id("b"));
-    assert!(bench.events.iter().any(landed), "{:?}", bench.events);
+    stays_on_b(&mut bench, requests);
 }
 
 #[test]
@@ -172,9 +172,7 @@ fn a_reading_of_the_assignment_that_a_move_is_known_to_have_ended_is_stale() {
     bench.run(50 * S);
     assert_eq!(bench.requests.len(), 1, "{:?}", bench.requests);
     bench.placement = held("b", "2");
-    bench.run(60 * S);
-    let landed = |event: &EventKind| matches!(event, EventKind::MoveFinished(receipt) if receipt.to == id("b"));
-    assert!(bench.events.iter().any(landed), "{:?}", bench.events);
+    stays_on_b(&mut bench, 1);
 }
 
 #[test]

@@ -2,13 +2,19 @@
 
 use super::*;
 
-#[test]
-fn a_move_goes_by_release_and_claim_and_each_carries_what_was_read() {
+/// A forced move to b that has released the address: its claim is on the wire.
+fn freed() -> Bench {
     let mut bench = Bench::new(false);
     bench.switch();
     bench.reply(Ok(Accepted::without_token()));
     bench.placement = Placement::Free;
     bench.run(S);
+    bench
+}
+
+#[test]
+fn a_move_goes_by_release_and_claim_and_each_carries_what_was_read() {
+    let mut bench = freed();
     bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
     bench.placement = held("b", "2");
     bench.run(S);
@@ -166,11 +172,7 @@ fn the_token_of_a_release_of_unknown_outcome_is_believed_when_it_shows_again() {
 
 #[test]
 fn the_token_of_an_accepted_release_shows_stale_readings_once_the_address_was_free() {
-    let mut bench = Bench::new(false);
-    bench.switch();
-    bench.reply(Ok(Accepted::without_token()));
-    bench.placement = Placement::Free;
-    bench.run(S);
+    let mut bench = freed();
     bench.reply(Ok(Accepted::with_token(Token::generation("2"))));
     bench.placement = held("a", "1");
     bench.run(5 * S);
@@ -182,11 +184,7 @@ fn the_token_of_an_accepted_release_shows_stale_readings_once_the_address_was_fr
 
 #[test]
 fn a_forced_move_to_a_node_that_is_impossible_asks_again_only_after_pauses() {
-    let mut bench = Bench::new(false);
-    bench.switch();
-    bench.reply(Ok(Accepted::without_token()));
-    bench.placement = Placement::Free;
-    bench.run(S);
+    let mut bench = freed();
     let end = bench.now + 30 * S;
     while bench.now < end {
         let claims = bench.requests.len();
@@ -236,11 +234,7 @@ fn a_failover_that_failed_is_begun_again_only_after_a_pause() {
 
 #[test]
 fn a_stuck_move_asks_again_who_could_take_the_address() {
-    let mut bench = Bench::new(false);
-    bench.switch();
-    bench.reply(Ok(Accepted::without_token()));
-    bench.placement = Placement::Free;
-    bench.run(S);
+    let mut bench = freed();
     bench.reply(Err(denied()));
     assert!(bench.engine.moving.as_ref().is_some_and(|moving| moving.stuck().is_some()));
     bench.asked_ready.clear();
@@ -287,11 +281,7 @@ fn an_address_that_somebody_assigned_anew_to_the_old_holder_is_not_taken_away_ag
 
 #[test]
 fn a_claim_of_a_stuck_move_that_was_accepted_and_never_shows_is_sent_again() {
-    let mut bench = Bench::new(false);
-    bench.switch();
-    bench.reply(Ok(Accepted::without_token()));
-    bench.placement = Placement::Free;
-    bench.run(S);
+    let mut bench = freed();
     bench.reply(Err(denied()));
     bench.run(10 * S);
     let claims = bench.requests.len();

@@ -133,8 +133,8 @@ pub const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "rule 6: an address that was assigned anew is taken again",
         "moving/mod.rs",
-        "if anew && (moving.committed || moving.acted || moving.sent.is_some()) {",
-        "if false && anew && (moving.committed || moving.acted || moving.sent.is_some()) {",
+        "if anew && moving.may_have_changed() {",
+        "if false && anew && moving.may_have_changed() {",
     ),
     sabotage(
         "rule 6: a reading from before the move counts",
@@ -168,7 +168,7 @@ pub const SABOTAGES: &[Sabotage] = &[
     ),
     sabotage(
         "rule 7: a release that hangs is not forced",
-        "moving/mod.rs",
+        "moving/leaving.rs",
         "if mode == ReleaseMode::Graceful && may && (down || forced) {",
         "if false && mode == ReleaseMode::Graceful && may && (down || forced) {",
     ),
