@@ -229,6 +229,9 @@ impl World {
         for monitor in 0..self.monitors.len() {
             self.order(monitor, Order::Resume, 0);
         }
+        if self.plan.luck & 6 == 0 {
+            self.veto_a_drain(holder);
+        }
         let conditions = [Condition::Refuses, Condition::Hangs, Condition::Terminated];
         let condition = conditions[self.rng.usize(..conditions.len())];
         self.set_condition(holder, condition);
@@ -261,5 +264,15 @@ impl World {
             }
             self.pass(Duration::from_millis(50));
         }
+    }
+
+    /// An operator drains the holder, and the hooks say no for so long that the next question about it is some time off.
+    fn veto_a_drain(&mut self, holder: usize) {
+        let Some(bound) = self.plan.shape.pre_move else { return };
+        self.mood = Mood::Vetoes;
+        for monitor in 0..self.monitors.len() {
+            self.order(monitor, Order::Drain, holder);
+        }
+        self.pass(S * 6 + bound * 2);
     }
 }
