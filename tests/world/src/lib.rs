@@ -25,5 +25,5 @@ mod trouble;
 mod world;
 
 pub use plan::{Plan, Shape, Step};
-pub use search::{Search, Tally, Violation, plan, replay};
+pub use search::{Search, Tally, Violation, plan, regressions, replay};
 pub use world::{Outcome, live};

@@ -20,6 +20,15 @@ pub fn plan(seed: u64) -> Plan {
     tree(seed).current()
 }
 
+/// Seeds that have failed once: `tests/regressions.txt`, one a line, with what they found behind a `#`.
+pub fn regressions() -> impl Iterator<Item = u64> {
+    let seeds = include_str!("../tests/regressions.txt").lines().filter(|line| !line.trim().is_empty());
+    seeds.map(|line| {
+        let seed = line.split('#').next().unwrap_or_default().trim();
+        seed.parse().unwrap_or_else(|_| panic!("regressions.txt: {line:?} does not begin with a seed"))
+    })
+}
+
 /// What many scenarios amount to.
 #[derive(Debug, Default, Clone)]
 pub struct Tally {
