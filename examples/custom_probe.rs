@@ -132,6 +132,11 @@ async fn server(answer: &'static str) -> io::Result<String> {
     Ok(address)
 }
 
+/// Where nothing listens.
+async fn nobody() -> Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string())
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let hosts: Vec<String> = std::env::args().skip(1).collect();
@@ -139,14 +144,13 @@ async fn main() -> Result<()> {
         ensure!(check(host, host).await?.is_healthy(), "{host} is unhealthy");
     }
     if hosts.is_empty() {
-        let unused = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string();
         for (what, host, expected) in [
             ("one that is well", server("+PONG\r\n").await?, None),
             ("one with a password", server("-NOAUTH Authentication required.\r\n").await?, None),
             ("one that starts", server("-LOADING the dataset\r\n").await?, Some("LOADING the dataset")),
             ("one that is no Redis", server("HTTP/1.1 400\r\n").await?, Some("unexpected answer at answer")),
             ("one that hangs", server("").await?, Some("timed out at answer")),
-            ("one that is not there", unused, Some("connection refused")),
+            ("one that is not there", nobody().await?, Some("connection refused")),
         ] {
             let reason = check(what, &host).await?.reason.map(|reason| reason.to_string());
             let right = match (&reason, expected) {

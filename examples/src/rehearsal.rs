@@ -10,6 +10,7 @@ use aws_credential_types::Credentials;
 use floatip_aws::AwsSettings;
 use floatip_aws::simulator::{Change, DataPlane, Simulator, Timings, World};
 use floatip_core::{NodeId, Orchestrator, Verification};
+use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
 
 use crate::narrator::Narrator;
@@ -37,6 +38,8 @@ pub struct Rehearsal {
 #[derive(Debug)]
 struct Servers {
     floating: SocketAddr,
+    /// Keeps the port from everybody else while no service listens at it.
+    _port: TcpSocket,
     services: BTreeMap<&'static str, Service>,
     carrier: Mutex<Option<String>>,
 }
@@ -89,8 +92,10 @@ impl Rehearsal {
 
     async fn start(world: World, moved: Vec<String>) -> Result<Self> {
         let simulator = Simulator::start(world, Timings::default()).await?;
-        // Its port is free again for the service of whoever carries the floating address.
-        let floating = listener(0)?.local_addr()?;
+        let port = TcpSocket::new_v4()?;
+        port.set_reuseaddr(true)?;
+        port.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let floating = port.local_addr()?;
         let (mut services, mut hosts) = (BTreeMap::new(), BTreeMap::new());
         for instance in INSTANCES {
             let (service, own) = (Service::new(instance), listener(0)?);
@@ -98,7 +103,7 @@ impl Rehearsal {
             service.serve(own)?;
             services.insert(instance, service);
         }
-        let servers = Arc::new(Servers { floating, services, carrier: Mutex::default() });
+        let servers = Arc::new(Servers { floating, _port: port, services, carrier: Mutex::default() });
         servers.lead_to(Some(INSTANCES[0]));
         simulator.data_plane(servers.clone());
         Ok(Self { simulator, servers, moved, hosts })

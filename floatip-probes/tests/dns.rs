@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 const AMPLE: Duration = Duration::from_secs(10);
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_secs(1);
 
 /// A name server on UDP that answers each question with what `answers` makes of it.
 async fn server<F>(mut answers: F) -> (SocketAddr, JoinHandle<()>)

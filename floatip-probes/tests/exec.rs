@@ -9,7 +9,7 @@ use floatip_probes::ExecProbe;
 use tokio::time::{Instant, sleep, timeout};
 
 const AMPLE: Duration = Duration::from_secs(20);
-const SHORT: Duration = Duration::from_millis(400);
+const SHORT: Duration = Duration::from_secs(2);
 
 fn target(timeout: Duration) -> Target {
     Target::new(NodeId::new("ftp-1").unwrap(), "10.0.0.5:2121".parse().unwrap(), Via::Direct, timeout)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use floatip_core::{HealthProbe, Host, NodeId, ProbeError, Reason, Target, Verdict, Via};
 use floatip_probes::{FtpProbe, ListPath, PassiveMismatch, Secret};
-use ports::{listener, mute_port};
+use ports::{closed_port, listener, mute_port};
 use script::{Session, server};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
@@ -16,7 +16,7 @@ mod ports;
 mod script;
 
 const AMPLE: Duration = Duration::from_secs(10);
-const SHORT: Duration = Duration::from_millis(600);
+const SHORT: Duration = Duration::from_millis(1500);
 
 fn ftp() -> FtpProbe {
     FtpProbe::new("monitor", Secret::new("s3cret")).unwrap()
@@ -85,8 +85,7 @@ async fn a_server_that_asks_for_no_password_is_sent_none() {
 
 #[tokio::test]
 async fn a_port_that_nobody_has_open_is_refused() {
-    let (listener, address) = listener().await;
-    drop(listener);
+    let (address, _closed) = closed_port();
     assert_eq!(check(ftp(), address).await.reason, Some(Reason::Refused));
 }
 
@@ -365,8 +364,7 @@ async fn a_data_port_that_does_not_accept_is_unhealthy_at_the_deadline() {
 async fn a_data_port_that_refuses_is_told_from_a_service_that_refuses() {
     let (address, _played) = server(|mut session| async move {
         session.log_in().await;
-        let (data, address) = listener().await;
-        drop(data);
+        let (address, _closed) = closed_port();
         session.passive(address).await;
         session.until_closed().await
     })

@@ -305,7 +305,7 @@ async fn an_explanation_of_a_check_that_timed_out_tells_how_far_it_came() {
     })
     .await;
     let mut target = target(address, Via::Direct);
-    target.timeout = Duration::from_millis(300);
+    target.timeout = Duration::from_secs(2);
     let (outcome, lines) = ftp().explain(&target).await;
     assert_eq!(outcome.unwrap().reason, Some(Reason::TimedOut { stage: "login".into() }));
     assert_eq!(lines.last().map(|line| line.words.as_str()), Some("USER monitor"));

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 mod ports;
 
 const AMPLE: Duration = Duration::from_secs(10);
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A web server by TLS that says `hello` to everybody, its self-signed certificate as a file, and its fingerprint.

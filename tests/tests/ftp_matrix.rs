@@ -29,7 +29,7 @@ const LONG: Duration = Duration::from_secs(6);
 /// How long a banner is held back.
 const LATE: Duration = Duration::from_millis(700);
 /// What a loaded machine may add to a deadline.
-const ALLOWANCE: Duration = Duration::from_millis(500);
+const ALLOWANCE: Duration = Duration::from_secs(2);
 
 const WRONG_PASSWORD: &str = "not-the-password";
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
@@ -266,14 +266,16 @@ impl Cell {
             }
         }
         let timeout = self.state.timeout(self.program);
-        let (verdict, took) = thread::scope(|scope| {
+        let began = Instant::now();
+        let (verdict, took, answered) = thread::scope(|scope| {
             if self.state == State::SlowBanner {
                 scope.spawn(|| {
                     thread::sleep(LATE);
                     server.go_on().expect("the server goes on");
                 });
             }
-            ask(&runtime, &probe, timeout)
+            let (verdict, took) = ask(&runtime, &probe, timeout)?;
+            anyhow::Ok((verdict, took, began.elapsed()))
         })?;
         drop(occupant);
         let told = in_words(&verdict);
@@ -287,7 +289,7 @@ impl Cell {
         ensure!(as_expected, "not {expected:?} but {verdict:?}");
         ensure!(!told.contains(WRONG_PASSWORD) && !told.contains(PASSWORD), "the password is told: {told}");
         ensure!(took <= timeout + ALLOWANCE, "it took {took:?}");
-        ensure!(self.state != State::SlowBanner || took >= LATE, "the banner was not late: {took:?}");
+        ensure!(self.state != State::SlowBanner || answered >= LATE, "the banner was not late: {answered:?}");
         Ok(())
     }
 }

@@ -175,7 +175,7 @@ async fn stale_reads_lag_behind() {
 async fn stale_reads_lag_behind_changes_that_nobody_asked_for() {
     let timings = Timings::instant().detach(Duration::from_millis(50));
     let lab = Lab::two_servers(timings).await;
-    lab.try_detach().await.expect("accepted");
+    lab.simulator.console().detach("eni-float", false).unwrap();
     lab.simulator.faults().set(Scope::Describes, Fault::StaleBy(LONG), When::Always);
     soon(lab.simulator.wait_until(|world| world.find_interface("eni-float").unwrap().attachment.is_none())).await;
     let seen = lab.interface("eni-float").await.attachment.and_then(|attachment| attachment.status);

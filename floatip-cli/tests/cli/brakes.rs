@@ -33,9 +33,19 @@ pub(crate) fn events(site: &Site) -> Vec<Value> {
     log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+fn count(site: &Site, event: &str) -> usize {
+    events(site).iter().filter(|logged| logged["event"] == event).count()
+}
+
+/// The first such event, once it is logged: the status that shows it may be asked for before.
 pub(crate) fn happened(site: &Site, event: &str) -> Value {
-    let found = events(site).into_iter().find(|logged| logged["event"] == event);
-    found.unwrap_or_else(|| panic!("no {event} in {:#?}", events(site)))
+    for _ in 0..600 {
+        if let Some(found) = events(site).into_iter().find(|logged| logged["event"] == event) {
+            return found;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("no {event} in {:#?}", events(site));
 }
 
 pub(crate) const POLICY: &str = "timeout = \"2s\"\n";
@@ -60,7 +70,7 @@ async fn past_the_bound_on_moves_it_is_frozen_until_acknowledged() {
     let _monitor = monitored(&site).await;
     site.kill(0).await;
     site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
-    site.revive(0).await;
+    site.revive(0);
     site.status_until(all_healthy).await;
     site.kill(1).await;
     site.status_until(|status| status["state"] == "frozen").await;
@@ -97,11 +107,15 @@ async fn a_planned_move_waits_until_the_node_is_idle_or_the_wait_is_over_and_for
     let site = site("timeout = \"2s\"\n", &format!("[floating_ip.policy]\nwait_for_idle = \"4s\"\n{probe}")).await;
     let monitor = monitored(&site).await;
     assert_eq!(site.ask(&["drain", "ftp-1"]).code, Some(0));
-    let status = site.status_until(|status| status["state"] == "waiting_for_idle").await;
+    let busy = |probe: &Value| {
+        probe["role"] == "tells_idle" && probe["reason"].as_str().is_some_and(|reason| reason.contains("3 sessions"))
+    };
+    let waits = |status: &Value| {
+        let probes = status["nodes"][0]["probes"].as_array().unwrap();
+        status["state"] == "waiting_for_idle" && probes.iter().any(busy)
+    };
+    let status = site.status_until(waits).await;
     assert_eq!((&status["holder"], &status["nodes"][0]["health"]), (&json!("ftp-1"), &json!("healthy")));
-    let idle_probe =
-        status["nodes"][0]["probes"].as_array().unwrap().iter().find(|probe| probe["role"] == "tells_idle");
-    assert!(idle_probe.unwrap()["reason"].as_str().unwrap().contains("3 sessions"), "{status:#}");
     let waiting = happened(&site, "move_waiting");
     assert_eq!(
         (&waiting["from"], &waiting["to"], &waiting["cause"]),
@@ -114,14 +128,15 @@ async fn a_planned_move_waits_until_the_node_is_idle_or_the_wait_is_over_and_for
     // The last one leaves.
     assert_eq!(site.ask(&["drain", "ftp-2"]).code, Some(0));
     assert_eq!(site.ask(&["undrain", "ftp-1"]).code, Some(0));
-    site.status_until(|status| status["state"] == "waiting_for_idle").await;
+    // It is told when the check has found somebody.
+    site.status_until(|_| count(&site, "move_waiting") == 2).await;
     fs::write(site.desk.path("idle-ftp-2"), "").unwrap();
     site.status_until(|status| status["holder"] == "ftp-1" && status["state"] == "serving").await;
-    assert_eq!(events(&site).iter().filter(|logged| logged["event"] == "idle_wait_expired").count(), 1);
+    assert_eq!(count(&site, "idle_wait_expired"), 1);
     // An operator who insists does not wait.
     let forced = site.ask(&["move", "ftp", "--to", "ftp-2", "--force"]);
     assert_eq!(forced.code, Some(0), "{forced:?}");
-    assert_eq!(events(&site).iter().filter(|logged| logged["event"] == "move_waiting").count(), 2);
+    assert_eq!(count(&site, "move_waiting"), 2);
     assert_eq!(monitor.end("-TERM").code, Some(0));
 }
 
@@ -134,11 +149,11 @@ async fn a_node_that_keeps_changing_is_shown_to_flap_and_no_failback_goes_to_it(
     // The first time it comes back, so does the address.
     site.kill(0).await;
     site.status_until(|status| status["holder"] == "ftp-2").await;
-    site.revive(0).await;
+    site.revive(0);
     site.status_until(|status| status["holder"] == "ftp-1" && status["state"] == "serving").await;
     site.kill(0).await;
     site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
-    site.revive(0).await;
+    site.revive(0);
     let status = site.status_until(|status| all_healthy(status) && status["nodes"][0]["flapping"] == true).await;
     assert_eq!(status["nodes"][1]["flapping"], false, "{status:#}");
     assert!(site.ask(&["status"]).stdout.contains("flapping"));
@@ -216,17 +231,16 @@ async fn standby(witness: Option<&Service>) -> Site {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_monitor_whose_witness_is_silent_takes_itself_for_cut_off_and_moves_nothing() {
-    let gateway = Service::start().await;
+    let gateway = Service::start();
     let mut site = standby(Some(&gateway)).await;
     let _monitor = monitored(&site).await;
-    let address = gateway.address;
-    drop(gateway);
+    let gateway = gateway.end().await;
     site.kill(0).await;
     let status = site.status_until(|status| status["state"] == "isolated").await;
     assert_eq!((&status["holder"], &status["witnesses"][0]["name"]), (&json!("ftp-1"), &json!("gateway")));
     let told = happened(&site, "monitor_isolated");
     assert_eq!((&told["reachable"], &told["quorum"]), (&json!(0), &json!(1)));
-    let _gateway = Service::at(address).await;
+    let _gateway = gateway.open();
     site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
     happened(&site, "isolation_ended");
 }
@@ -276,7 +290,8 @@ async fn hooks_veto_a_failover_and_are_told_of_its_end_without_secrets() {
         .map(|(on, script)| {
             let command = ["/bin/sh", "-c", script, "hook", "{to}"];
             let arguments = if *on == "on_event" { &command[..3] } else { &command[..] };
-            format!("[[hook]]\nname = \"{on}\"\non = \"{on}\"\ntimeout = \"1s\"\ncommand = {arguments:?}\n")
+            let timeout = if *on == "on_event" { "1s" } else { "10s" };
+            format!("[[hook]]\nname = \"{on}\"\non = \"{on}\"\ntimeout = \"{timeout}\"\ncommand = {arguments:?}\n")
         })
         .collect();
     let file = site.desk.path("floatip.toml");
@@ -352,7 +367,7 @@ async fn an_address_that_does_not_answer_though_its_holder_does_is_told_or_claim
         let told = || events(&site).iter().any(|logged| logged["event"] == "address_unreachable");
         let anew = || site.attachment().is_some() && site.attachment() != attachment;
         site.status_until(|_| told() && (anew() || !reclaims)).await;
-        site.end_silence().await;
+        site.end_silence();
         let well = || events(&site).iter().any(|logged| logged["event"] == "address_reachable");
         let cause = |cause: &str| {
             events(&site).iter().any(|logged| logged["cause"] == cause && logged["event"] == "move_finished")

@@ -86,7 +86,7 @@ async fn a_failback_waits_for_the_cool_down() {
     let _monitor = monitored(&site).await;
     site.kill(0).await;
     site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
-    site.revive(0).await;
+    site.revive(0);
     site.status_until(|status| status["holder"] == "ftp-1" && status["state"] == "serving").await;
     let log = events(&site);
     let at = |event: &str, nth: usize| {
@@ -105,7 +105,7 @@ async fn a_failover_does_not_wait_for_the_cool_down() {
     let _monitor = monitored(&site).await;
     site.kill(0).await;
     site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
-    site.revive(0).await;
+    site.revive(0);
     site.status_until(all_healthy).await;
     site.kill(1).await;
     site.status_until(|status| status["holder"] == "ftp-1").await;

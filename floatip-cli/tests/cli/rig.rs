@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use floatip_aws::simulator::{Simulator, Timings, World};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 /// A configuration that needs nothing to be checked.
@@ -110,22 +110,37 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) async fn start() -> Self {
-        Self::at((Ipv4Addr::LOCALHOST, 0).into()).await
+    pub(crate) fn start() -> Self {
+        Closed::at((Ipv4Addr::LOCALHOST, 0).into()).open()
     }
 
-    pub(crate) async fn at(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+    fn accept(listener: TcpListener) -> Self {
         let address = listener.local_addr().unwrap();
         let accepting = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
         Self { address, accepting }
     }
-}
 
-impl Service {
-    async fn end(mut self) {
+    /// From here on, connections are refused.
+    pub(crate) async fn end(mut self) -> Closed {
         self.accepting.abort();
         assert!((&mut self.accepting).await.unwrap_err().is_cancelled());
+        Closed::at(self.address)
+    }
+}
+
+/// Where a service has been and may be again: nobody listens, and no other test gets the port.
+pub(crate) struct Closed(TcpSocket);
+
+impl Closed {
+    fn at(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(address).unwrap();
+        Self(socket)
+    }
+
+    pub(crate) fn open(self) -> Service {
+        Service::accept(self.0.listen(1024).unwrap())
     }
 }
 
@@ -140,9 +155,9 @@ pub(crate) struct Site {
     pub(crate) desk: Desk,
     pub(crate) simulator: Simulator,
     pub(crate) nodes: [Option<Service>; 2],
-    addresses: [SocketAddr; 2],
+    killed: [Option<Closed>; 2],
     floating: Option<Service>,
-    floating_address: SocketAddr,
+    silent: Option<Closed>,
 }
 
 impl Site {
@@ -159,7 +174,7 @@ impl Site {
             .attach("eni-0a1b2c3d4e5f60001", "i-0a1b2c3d4e5f60011", 1)
             .delete_on_termination(false);
         let simulator = Simulator::start(world, timings).await.unwrap();
-        let (first, second, floating) = (Service::start().await, Service::start().await, Service::start().await);
+        let (first, second, floating) = (Service::start(), Service::start(), Service::start());
         let config = format!(
             r#"control = "control.sock"
 [aws]
@@ -192,32 +207,28 @@ timeout = "2s"
             first.address,
             second.address,
         );
-        let addresses = [first.address, second.address];
-        let floating_address = floating.address;
         let (nodes, floating) = ([Some(first), Some(second)], Some(floating));
-        Self { desk: Desk::new(&config), simulator, nodes, addresses, floating, floating_address }
+        Self { desk: Desk::new(&config), simulator, nodes, killed: [None, None], floating, silent: None }
     }
 
     /// Ends the service of a node: from here on, connections are refused.
     pub(crate) async fn kill(&mut self, node: usize) {
-        self.nodes[node].take().unwrap().end().await;
+        self.killed[node] = Some(self.nodes[node].take().unwrap().end().await);
     }
 
     /// From here on, nothing answers at the floating address.
     pub(crate) async fn silence(&mut self) {
-        self.floating.take().unwrap().end().await;
+        self.silent = Some(self.floating.take().unwrap().end().await);
     }
 
     /// The floating address answers again.
-    pub(crate) async fn end_silence(&mut self) {
-        assert!(self.floating.is_none(), "it answers");
-        self.floating = Some(Service::at(self.floating_address).await);
+    pub(crate) fn end_silence(&mut self) {
+        self.floating = Some(self.silent.take().expect("it does not answer").open());
     }
 
     /// Starts the service of a killed node again.
-    pub(crate) async fn revive(&mut self, node: usize) {
-        assert!(self.nodes[node].is_none(), "it runs");
-        self.nodes[node] = Some(Service::at(self.addresses[node]).await);
+    pub(crate) fn revive(&mut self, node: usize) {
+        self.nodes[node] = Some(self.killed[node].take().expect("it was killed").open());
     }
 
     /// The instance that carries the interface.

@@ -14,6 +14,13 @@ pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
+/// A port that refuses. Keep what is returned: as long as it is there, nobody else gets the port.
+pub(crate) fn closed_port() -> (SocketAddr, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    (socket.local_addr().unwrap(), socket)
+}
+
 /// A port that neither accepts nor refuses: its listener's queue is full. Keep what is returned for as long as it is to
 /// stay so.
 #[allow(dead_code, reason = "not every test needs one")]

@@ -4,7 +4,7 @@ use super::*;
 
 /// Forty floating IPs of two nodes under one monitor on two threads, for some seconds of real time.
 async fn fleet(prepare: impl Fn(&World), kill: impl Fn(&World), seconds: u64) -> Vec<(Instant, Event)> {
-    let quick = HealthSettings { interval: 400 * MS, fast_interval: 100 * MS, timeout: 300 * MS, fall: 3, rise: 2 };
+    let quick = HealthSettings { interval: 400 * MS, fast_interval: 100 * MS, timeout: 3 * S, fall: 3, rise: 2 };
     let mut builder = Orchestrator::builder();
     let mut worlds = Vec::new();
     for index in 0..40 {
