@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::eip::Fencing;
+use crate::instance_status;
 use crate::preflight::{Candidate, Mechanism, Subject};
 use crate::route::RouteTables;
 
@@ -211,6 +212,14 @@ impl Policy {
         Self { version: "2012-10-17", statement }
     }
 
+    /// The same, and what [`InstanceStatusProbe`](crate::InstanceStatusProbe) calls.
+    #[must_use]
+    pub fn with_instance_status(mut self) -> Self {
+        let reads = self.statement.iter_mut().take(1);
+        reads.for_each(|reads| _ = reads.action.insert(format!("ec2:{}", instance_status::CALL)));
+        self
+    }
+
     /// Its statements: what reads first.
     pub fn statements(&self) -> &[Statement] {
         &self.statement
@@ -293,6 +302,15 @@ mod tests {
         );
         assert!(!resources(&policy, "ec2:AttachNetworkInterface").iter().any(|arn| arn.contains("eni-9")));
         assert_eq!(policy.statements().iter().filter(|it| it.resource.contains("*")).count(), 1);
+    }
+
+    #[test]
+    fn the_check_of_instances_reads_their_status() {
+        let without = Policy::least([&eni()], &Scope::new());
+        let with = without.clone().with_instance_status();
+        let more: Vec<_> = with.actions().difference(&without.actions()).copied().collect();
+        assert_eq!(more, ["ec2:DescribeInstanceStatus"]);
+        assert_eq!(resources(&with, "ec2:DescribeInstanceStatus"), ["*"]);
     }
 
     #[test]

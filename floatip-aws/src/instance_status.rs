@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::client::Ec2;
 use crate::id::{self, SetupError};
+pub(crate) use reader::CALL;
 pub use reader::InstanceStatusReader;
 
 /// The status checks, state and scheduled events of the instances that nodes are.

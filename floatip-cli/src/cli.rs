@@ -79,7 +79,7 @@ With --once: 0 healthy, 10 moved, 1 failed, 7 another monitor is running, 2 conf
     /// End a freeze after too many moves: you have seen what happened. A pause stays.
     #[command(after_help = "Exit codes: 0 acknowledged, 5 no monitor, 6 refused")]
     Ack(command::operate::ResumeArgs),
-    /// Make a node no candidate, and move addresses away from it while all is well. A restart remembers it.
+    /// Make a node no candidate, and move addresses away from it while all is well. A restart remembers it, with state_dir.
     #[command(after_help = "Exit codes: 0 drained, 5 no monitor, 6 refused")]
     Drain(command::operate::DrainArgs),
     /// End the draining of a node.

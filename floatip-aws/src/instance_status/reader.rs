@@ -15,7 +15,7 @@ use crate::Refusal;
 use crate::client::Ec2;
 use crate::error::Call;
 
-const CALL: &str = "DescribeInstanceStatus";
+pub(crate) const CALL: &str = "DescribeInstanceStatus";
 
 /// How long a call waits for others to join it.
 const GATHER: Duration = Duration::from_millis(200);

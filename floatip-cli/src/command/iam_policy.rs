@@ -4,7 +4,7 @@ use clap::Args as ClapArgs;
 use floatip_aws::iam::{Policy, Scope};
 
 use crate::cli::ConfigArgs;
-use crate::config::{Config, Purpose};
+use crate::config::{Config, ProbeSpec, Purpose};
 use crate::exit::{Failure, Outcome};
 use crate::output;
 use crate::subject::subject;
@@ -32,7 +32,10 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     scope.tag.clone_from(&args.tag);
     let subjects = config.floating_ips.iter().flat_map(|ip| ip.movers().map(|mover| subject(ip, mover)));
     let subjects: Vec<_> = subjects.collect();
-    output::json(&Policy::least(&subjects, &scope))?;
+    let policy = Policy::least(&subjects, &scope);
+    let asks_status =
+        config.floating_ips.iter().flat_map(|ip| &ip.probes).any(|probe| probe.spec == ProbeSpec::Ec2Status);
+    output::json(&if asks_status { policy.with_instance_status() } else { policy })?;
     Ok(Outcome::Done)
 }
 

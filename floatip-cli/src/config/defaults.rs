@@ -45,7 +45,11 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
         global("sweep", duration(Config::SWEEP), "how often placements are read while nothing moves"),
         global("state_dir", None, "folder in which pauses, freezes and the move budget survive restarts"),
         global("control", quoted(control::DEFAULT_SOCKET), "Unix socket for status, move, pause and the like"),
-        global("recoveries", Some(policy.recoveries.to_string()), "false: no unplanned move of any floating IP"),
+        global(
+            "recoveries",
+            Some(policy.recoveries.to_string()),
+            "false: none moves by itself but from a drained or maintained node",
+        ),
         global("witness_quorum", None, "how many [[witness]] must answer: all but one, and at least one"),
         aws("region", "AWS_REGION, else the profile's, else the instance's own"),
         aws("profile", "AWS_PROFILE, else \"default\""),
@@ -57,7 +61,7 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
         mover("destination", None, "route: the floating IP's address"),
         node("network_interface", "eip, private-ip, route: the instance's primary interface"),
         node("private_ip", "eip: the interface's primary private address"),
-        node("local", "true on the node on which the monitor runs: found out from the host's address"),
+        node("local", "true on the node on which the monitor runs: found out if `host` is an IP address"),
     ];
     settings.extend(probe::defaults());
     settings.extend(hook::defaults());
@@ -71,7 +75,7 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
         health_setting("rise", number(health.rise), "successes in a row that turn a node up"),
         health_setting("require", quoted("all"), "how many probes must be healthy: \"any\", or a number"),
         policy_setting("failback", quoted("never"), "\"manual\" tells when it is due, { after = \"10m\" } does it"),
-        policy_setting("recoveries", Some(policy.recoveries.to_string()), "false: no unplanned move of this one"),
+        policy_setting("recoveries", Some(policy.recoveries.to_string()), "the same, of this one"),
         policy_setting("prefer", Some("[]".to_owned()), "nodes in the order of preference; then the others as listed"),
         policy_setting(
             "flap_window",
@@ -79,8 +83,16 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
             "a node that goes down twice in it flaps: last choice",
         ),
         policy_setting("hold_down", duration(policy.hold_down), "how long it must then be healthy, doubled each time"),
-        policy_setting("cooldown", duration(policy.cooldown), "least time before a failback; never delays a rescue"),
-        policy_setting("max_moves", number(policy.max_moves), "unplanned moves in a window before it is frozen"),
+        policy_setting(
+            "cooldown",
+            duration(policy.cooldown),
+            "least time before a failback, a move back or a reclaim; delays no rescue",
+        ),
+        policy_setting(
+            "max_moves",
+            number(policy.max_moves),
+            "moves of its own in a window before it is frozen; drains do not count",
+        ),
         policy_setting("max_moves_window", duration(policy.max_moves_window), "that window"),
         policy_setting("verify", quoted("require"), "the service must answer through the address; \"warn\", \"off\""),
         policy_setting("verify_timeout", duration(policy.verify_timeout), "how long it may take to answer"),

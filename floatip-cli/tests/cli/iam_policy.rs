@@ -34,6 +34,14 @@ fn a_tag_names_the_resources_instead() {
 }
 
 #[test]
+fn a_check_of_the_instances_needs_to_read_their_status() {
+    let reads = |config: &str| policy(config, &[])["Statement"][0]["Action"].to_string();
+    assert!(!reads(VALID).contains("DescribeInstanceStatus"));
+    let more = "[[floating_ip.probe]]\nkind = \"ec2-status\"\n";
+    assert!(reads(&format!("{VALID}{more}")).contains("ec2:DescribeInstanceStatus"));
+}
+
+#[test]
 fn a_password_is_not_needed_for_it() {
     let desk = Desk::new(VALID);
     let output = desk.command(&["iam-policy", "-c", "floatip.toml"]).env_remove("FTP_PASSWORD").output().unwrap();
