@@ -31,7 +31,9 @@ async fn play(number: usize, stream: TcpStream) -> std::io::Result<()> {
             "PASV" => {
                 let passive = format!("227 =127,0,0,1,{high},{low}\r\n");
                 stream.write_all(passive.as_bytes()).await?;
-                let (transfer, _) = data.accept().await?;
+                // Whoever has run out of time does not come.
+                let Ok(accepted) = timeout(Duration::from_secs(2), data.accept()).await else { return Ok(()) };
+                let (transfer, _) = accepted?;
                 line.clear();
                 stream.read_line(&mut line).await?;
                 stream.write_all(b"150 here it comes\r\n").await?;
