@@ -81,6 +81,7 @@ impl Judge {
             claimed: false,
             claim: None,
             landed: None,
+            shown: None,
             tried: Vec::new(),
             sent_to: Vec::new(),
             gathers: None,
@@ -281,7 +282,7 @@ impl Judge {
         let Some(moving) = &self.moving else {
             return self.breaks(|| "a move ends that never started".into());
         };
-        let (to, since) = (number(&receipt.to), moving.since);
+        let (to, since, shown) = (number(&receipt.to), moving.since, moving.shown);
         let landed = moving.landed.filter(|(node, _)| *node == to).map(|(_, at)| at);
         // A stale reading shows what was true so long ago.
         let stale = Duration::from_secs(9);
@@ -294,6 +295,11 @@ impl Judge {
         let verified = receipt.verification == Verification::Verified;
         if verified && !landed.is_some_and(|at| self.address().iter().all(|line| line.answered_since(at))) {
             self.breaks(|| format!("rule 9: calls a move to node {to} verified that is not"));
+        }
+        if verified && !scene.shape.chain && shown != Some(to) {
+            self.breaks(|| {
+                format!("rule 9: calls a move to node {to} verified while the newest reading shows {shown:?}")
+            });
         }
         self.end_move(scene.now);
     }
