@@ -337,12 +337,6 @@ pub const SABOTAGES: &[Sabotage] = &[
         "if false && moving.doubt.is_some() {",
     ),
     sabotage(
-        "a probe that is held back keeps all others waiting",
-        "watch.rs",
-        "times.filter(|time| *time > now).min()",
-        "times.min().filter(|time| *time > now)",
-    ),
-    sabotage(
         "a dead holder is not probed until nothing is under way, and what tells against it becomes too old",
         "watch.rs",
         "in_step.any(|line| line.track.outstanding_in_step(newest))",
