@@ -48,8 +48,8 @@ struct NamespaceMover {
 }
 
 /// How long one call of the mover may take: a claim runs `ip` three times.
-const CALL_TIMEOUT: Duration = Duration::from_secs(8);
-const RUN_TIMEOUT: Duration = Duration::from_secs(2);
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+const RUN_TIMEOUT: Duration = Duration::from_millis(500);
 const READ: &str = "ip address show";
 const MOVE: &str = "ip link set netns";
 const SETTLE: &str = "ip address replace";

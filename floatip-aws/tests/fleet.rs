@@ -9,7 +9,7 @@ use floatip_core::HealthSettings;
 use rig::{Fleet, TAG};
 
 const SIZE: usize = 1000;
-const SWEEP: Duration = Duration::from_secs(8);
+const SWEEP: Duration = Duration::from_secs(4);
 /// Much longer than it takes, for machines that are busy: then readings fail at first, and are repeated after a minute.
 const LIMIT: Duration = Duration::from_secs(240);
 

@@ -29,7 +29,7 @@ const LONG: Duration = Duration::from_secs(6);
 /// How long a banner is held back.
 const LATE: Duration = Duration::from_millis(700);
 /// What a loaded machine may add to a deadline.
-const ALLOWANCE: Duration = Duration::from_secs(2);
+const ALLOWANCE: Duration = Duration::from_millis(500);
 
 const WRONG_PASSWORD: &str = "not-the-password";
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);

@@ -306,7 +306,7 @@ async fn a_call_that_is_never_answered_ends_in_two_seconds() {
 async fn a_claim_whose_settling_hangs_ends_within_its_time() {
     let (simulator, ec2) = instant(world()).await;
     let mover = mover(&ec2);
-    simulator.faults().set(Action::AttachNetworkInterface, Fault::Latency(Duration::from_millis(1200)), When::Next(1));
+    simulator.faults().set(Action::AttachNetworkInterface, Fault::Latency(Duration::from_millis(1700)), When::Next(1));
     next(&simulator, Action::ModifyNetworkInterfaceAttribute, Fault::Hang);
     let claim =
         timeout(mover.capabilities().call_timeout, async { mover.claim(&node("ftp-2"), &Placement::Free).await });

@@ -1,7 +1,9 @@
 //! What the policy says of moves that nobody asked for, each once on a running monitor.
 
 use std::fs;
+use std::time::Duration;
 
+use floatip_aws::simulator::{Action, Entry};
 use serde_json::json;
 
 use crate::brakes::{POLICY, all_healthy, events, happened, monitored, site};
@@ -88,14 +90,15 @@ async fn a_failback_waits_for_the_cool_down() {
     site.status_until(|status| status["holder"] == "ftp-2" && status["state"] == "serving").await;
     site.revive(0);
     site.status_until(|status| status["holder"] == "ftp-1" && status["state"] == "serving").await;
-    let log = events(&site);
-    let at = |event: &str, nth: usize| {
-        let logged = log.iter().filter(|logged| logged["event"] == event).nth(nth).unwrap();
-        humantime::parse_rfc3339(logged["at"].as_str().unwrap()).unwrap()
+    let entries = site.simulator.journal().entries();
+    let requests = |action: Action| {
+        let of = move |entry: &&Entry| entry.action == action.name() && entry.parameter("DryRun") != Some("true");
+        entries.iter().filter(of)
     };
-    // An event is dated when it is told, which is a little after what it tells.
-    let waited = at("move_started", 1).duration_since(at("move_finished", 0)).unwrap();
-    assert!(waited.as_secs_f64() >= 3.5, "{waited:?}");
+    // The first move ends after its claim has arrived, and the failback begins before its release does.
+    let released = requests(Action::DetachNetworkInterface).nth(1).unwrap().at;
+    let claimed = requests(Action::AttachNetworkInterface).take_while(|entry| entry.at < released).last().unwrap().at;
+    assert!(released - claimed >= Duration::from_secs(4), "{:?}", released - claimed);
 }
 
 #[tokio::test(flavor = "multi_thread")]

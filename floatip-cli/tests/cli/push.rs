@@ -182,9 +182,9 @@ async fn without_a_configured_listener_there_is_none_and_a_probe_elsewhere_says_
     let monitor = site.monitor(&[]);
     let probed = site.ask(&["probe", "--json"]);
     assert_eq!(probed.code, Some(0), "{probed:?}");
-    let warnings = probed.json()["warnings"].clone();
-    let points = |warning: &serde_json::Value| warning.as_str().unwrap().contains("see `floatip status`");
-    assert!(warnings.as_array().unwrap().iter().any(points), "{probed:?}");
+    let probed = probed.json();
+    let points = |warning: &&serde_json::Value| warning.as_str().unwrap().contains("see `floatip status`");
+    assert_eq!(probed["warnings"].as_array().unwrap().iter().filter(points).count(), 1, "{probed:#}");
     let log = monitor.end("-TERM").stderr;
     assert!(!log.contains("taking reports"), "{log}");
 }
