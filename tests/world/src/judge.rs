@@ -56,8 +56,6 @@ struct Moving {
     claim: Option<CallId>,
     /// Where readings show the address, and since when.
     landed: Option<(usize, Instant)>,
-    /// Where the newest reading shows it.
-    shown: Option<usize>,
     /// Where readings have shown the address, or accepted claims sent it.
     tried: Vec<usize>,
     /// The nodes that accepted claims sent it to, ever.
@@ -338,7 +336,6 @@ impl Judge {
                 | Placement::Free
                 | Placement::Stranger { .. } => placement.holder().map(number),
             };
-            moving.shown = holder;
             moving.landed = match (holder, moving.landed) {
                 (Some(node), Some((landed, at))) if landed == node => Some((landed, at)),
                 (Some(node), _) => Some((node, scene.clock)),

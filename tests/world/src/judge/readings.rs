@@ -46,6 +46,16 @@ impl Readings {
         self.newest = Some(placement.clone());
     }
 
+    /// True if the newest one shows the address there, or a part of it.
+    pub(super) fn show_on(&self, node: usize) -> bool {
+        match &self.newest {
+            Some(Placement::Split { parts, .. }) => {
+                parts.iter().any(|part| part.node.as_ref().map(number) == Some(node))
+            }
+            newest => newest.as_ref().and_then(Placement::holder).map(number) == Some(node),
+        }
+    }
+
     pub(super) fn agree(row: Option<(Duration, Duration)>) -> bool {
         row.is_some_and(|(first, newest)| newest >= first + AGREEMENT)
     }
