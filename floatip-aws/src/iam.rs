@@ -215,8 +215,9 @@ impl Policy {
     /// The same, and what [`InstanceStatusProbe`](crate::InstanceStatusProbe) calls.
     #[must_use]
     pub fn with_instance_status(mut self) -> Self {
-        let reads = self.statement.iter_mut().take(1);
-        reads.for_each(|reads| _ = reads.action.insert(format!("ec2:{}", instance_status::CALL)));
+        if let Some(reads) = self.statement.first_mut() {
+            reads.action.insert(format!("ec2:{}", instance_status::CALL));
+        }
         self
     }
 

@@ -43,7 +43,11 @@ pub(crate) fn defaults() -> Vec<DefaultSetting> {
     let policy_setting = |key, default, meaning| setting("[floating_ip.policy]", key, default, meaning);
     let mut settings = vec![
         global("sweep", duration(Config::SWEEP), "how often placements are read while nothing moves"),
-        global("state_dir", None, "folder in which pauses, freezes and the move budget survive restarts"),
+        global(
+            "state_dir",
+            None,
+            "folder in which pauses, freezes, drains, the move budget and the history survive restarts",
+        ),
         global("control", quoted(control::DEFAULT_SOCKET), "Unix socket for status, move, pause and the like"),
         global(
             "recoveries",

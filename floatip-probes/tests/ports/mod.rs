@@ -25,10 +25,8 @@ pub(crate) fn closed_port() -> (SocketAddr, TcpSocket) {
 /// stay so.
 #[allow(dead_code, reason = "not every test needs one")]
 pub(crate) async fn mute_port() -> (SocketAddr, impl Sized) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (address, socket) = closed_port();
     let listener = socket.listen(1).unwrap();
-    let address = listener.local_addr().unwrap();
     let mut queued = Vec::new();
     let patience = Duration::from_millis(500);
     while let Ok(stream) = timeout(patience, TcpStream::connect(address)).await {
